@@ -1,0 +1,34 @@
+PYTHON ?= python3.11
+BIN := .venv/bin
+CODE := monai_kd data_prep tests
+
+.PHONY: help distill test check format clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+distill: .venv/installed  ## phantoms, teacher, student, twin, report and bundle, in minutes on a CPU
+	$(BIN)/python -m monai.bundle run training --config_file bundles/distill.yaml $(ARGS)
+
+test: .venv/installed  ## all tests, with the coverage of monai_kd and data_prep
+	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+check: .venv/installed  ## formatting, lint, types, room rules, YAML, spelling
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/mypy
+	PYTHONPATH=. $(BIN)/lint-imports --no-cache
+	$(BIN)/yamllint --strict bundles .pre-commit-config.yaml .yamllint.yaml
+	$(BIN)/codespell $(CODE) bundles docs *.md
+
+format: .venv/installed  ## let ruff format and mend what it can
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
+
+clean:  ## remove the environment and all runs
+	rm -rf .venv runs
+
+.venv/installed: setup.cfg pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e .[dev]
+	touch $@

@@ -1,0 +1,1 @@
+"""Knowledge distillation for 3D medical segmentation, as MONAI bundles."""

@@ -1,0 +1,29 @@
+"""Runs one experiment from a bundle: checks it, resumes it, compares its networks."""
+
+from monai_kd.experiment.choices import choose_device, choose_recipe
+from monai_kd.experiment.comparison import Comparison
+from monai_kd.experiment.configuration import check_configuration, read_component
+from monai_kd.experiment.epoch_checkpoint import EpochCheckpoint
+from monai_kd.experiment.epoch_seed import EpochSeed
+from monai_kd.experiment.errors import ExperimentError, report_in_one_line
+from monai_kd.experiment.history import History
+from monai_kd.experiment.progress import ProgressDisplay
+from monai_kd.experiment.run_folder import RunFolder
+from monai_kd.experiment.stage import Stage, load_weights
+
+__all__ = [
+    "Comparison",
+    "EpochCheckpoint",
+    "EpochSeed",
+    "ExperimentError",
+    "History",
+    "ProgressDisplay",
+    "RunFolder",
+    "Stage",
+    "check_configuration",
+    "choose_device",
+    "choose_recipe",
+    "load_weights",
+    "read_component",
+    "report_in_one_line",
+]

@@ -1,0 +1,42 @@
+"""Mistakes that a person can mend are told in one line, without a traceback."""
+
+import logging
+import sys
+from types import TracebackType
+from typing import NoReturn
+
+
+class ExperimentError(ValueError):
+    """A setting or a folder that an experiment cannot run with; the message says how to mend it."""
+
+
+def report_in_one_line(*kinds: type[Exception]) -> None:
+    """From now on an uncaught `ExperimentError`, or one of `kinds`, ends in one line on stderr.
+
+    MONAI wraps whatever an expression raises into several errors of its own; so the whole chain of
+    causes is searched. The traceback goes to the log. Other errors keep their traceback.
+    """
+    known: tuple[type[Exception], ...] = (ExperimentError, *kinds)
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        cause = _find_cause(error, known)
+        if cause is None:
+            sys.__excepthook__(kind, error, trace)
+            return
+        logging.getLogger(__name__).info("stopped", exc_info=error)
+        sys.stderr.write(f"error: {cause}\n")
+
+    sys.excepthook = hook
+
+
+def stop(message: str) -> NoReturn:
+    """Raise an `ExperimentError` with this message."""
+    raise ExperimentError(message)
+
+
+def _find_cause(
+    error: BaseException | None, kinds: tuple[type[Exception], ...]
+) -> BaseException | None:
+    while error is not None and not isinstance(error, kinds):
+        error = error.__cause__
+    return error

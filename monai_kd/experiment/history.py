@@ -1,0 +1,98 @@
+"""What was learnt, epoch by epoch."""
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+from monai.engines import Evaluator
+from torch import Tensor, nn
+
+from monai_kd.distillation import DistillationLoss
+from monai_kd.experiment.errors import ExperimentError
+
+
+class History:
+    """Keeps one record an epoch: mean of each loss term, Dice per region where it was validated.
+
+    A record is `{"epoch", "loss": {"total", <term>...}, "dice": {<region>..., "mean"} | None,
+    "seconds"}`. The terms are heard through forward hooks, so a loss need not store anything.
+    """
+
+    def __init__(
+        self, loss: DistillationLoss, *, validator: Evaluator, regions: Sequence[str]
+    ) -> None:
+        self.loss = loss
+        self.validator = validator
+        self.regions = tuple(regions)
+        self.records: list[dict[str, Any]] = []
+        self._sums: dict[str, Tensor] = {}
+        self._started = 0.0
+
+    def attach(self, engine: Engine) -> None:
+        """Listen to the trainer and to the terms of its loss."""
+        for name, term in self.loss.terms.named_children():
+            term.register_forward_hook(self._hear(name))
+        engine.add_event_handler(Events.EPOCH_STARTED, self._start_epoch)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._add_iteration)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._finish_epoch)
+
+    def running_loss(self, iterations: int) -> dict[str, float]:
+        """Mean of each term over the epoch's iterations so far."""
+        return {name: (total / iterations).item() for name, total in self._sums.items()}
+
+    def last_dice(self) -> dict[str, float | None] | None:
+        """Dice per region at the latest validation, None before the first."""
+        return next((r["dice"] for r in reversed(self.records) if r["dice"] is not None), None)
+
+    def _hear(self, name: str) -> Any:
+        def hook(_term: nn.Module, _inputs: Any, value: Tensor) -> None:
+            self._add(name, value)
+
+        return hook
+
+    def _add(self, name: str, value: Tensor) -> None:
+        """Add without waiting for the device."""
+        self._sums[name] = self._sums.get(name, 0) + value.detach()
+
+    def _start_epoch(self, _engine: Engine) -> None:
+        self._sums = {}
+        self._started = time.perf_counter()
+
+    def _add_iteration(self, engine: Engine) -> None:
+        self._add("total", engine.state.output["loss"])
+
+    def _finish_epoch(self, engine: Engine) -> None:
+        loss = self.running_loss(engine.state.epoch_length)
+        if not math.isfinite(loss["total"]):
+            raise ExperimentError(
+                f"the loss is not finite in epoch {engine.state.epoch} (means of terms: {loss}): "
+                "look for NaN in the scans, or lower learning_rate"
+            )
+        self.records.append(
+            {
+                "epoch": engine.state.epoch,
+                "loss": loss,
+                "dice": self._read_dice(engine.state.epoch),
+                "seconds": time.perf_counter() - self._started,
+            }
+        )
+
+    def _read_dice(self, epoch: int) -> dict[str, float | None] | None:
+        if self.validator.state.epoch != epoch:
+            return None
+        details = self.validator.state.metric_details[self.validator.state.key_metric_name]
+        return summarise_dice(details, regions=self.regions)
+
+
+def summarise_dice(details: Tensor, *, regions: Sequence[str]) -> dict[str, float | None]:
+    """Mean Dice per region over the cases of `details` `(case, region)`, and the mean of those.
+
+    A region that a case's truth lacks is NaN there and does not count; one that no case has is
+    None.
+    """
+    per_region = torch.nanmean(details.float(), dim=0)
+    values = {**dict(zip(regions, per_region, strict=True)), "mean": torch.nanmean(per_region)}
+    return {name: None if value.isnan() else value.item() for name, value in values.items()}

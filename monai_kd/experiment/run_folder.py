@@ -1,0 +1,167 @@
+"""The folder that holds all of a run, and what is known about it before it starts."""
+
+import hashlib
+import json
+import logging
+import os
+import platform
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from monai_kd.experiment.configuration import (
+    PLACES,
+    find_running_workflow,
+    hash_settings,
+)
+from monai_kd.experiment.errors import ExperimentError
+from monai_kd.files import replace_file
+
+CONFIG, DATASET, LOG, MANIFEST = "config.yaml", "dataset.json", "run.log", "manifest.json"
+PACKAGES = ("monai-kd", "monai", "torch", "numpy", "pytorch-ignite", "nibabel", "einops")
+RESUME_CHOICES = ("auto", "never")
+
+
+class RunFolder:
+    """`runs/<name>/` with configuration, manifest and log, bound to the settings it began with.
+
+    `resume="auto"` continues what is there, `"never"` starts the run anew.
+    """
+
+    def __init__(self, folder: str, *, resume: str = "auto", seed: int = 0) -> None:
+        self.folder = Path(folder)
+        self.resume = resume
+        self.seed = seed
+
+    def check(self) -> None:
+        """Stop if the folder cannot be written or holds something else; nothing is written yet."""
+        if self.resume not in RESUME_CHOICES:
+            raise ExperimentError(f"resume is '{self.resume}', expected one of {RESUME_CHOICES}")
+        ancestor = next(
+            path for path in (self.folder, *self.folder.absolute().parents) if path.exists()
+        )
+        if not ancestor.is_dir():
+            raise ExperimentError(f"cannot write the run to {self.folder}: {ancestor} is a file")
+        if not os.access(ancestor, os.W_OK | os.X_OK):
+            raise ExperimentError(
+                f"cannot write the run to {self.folder}: {ancestor} is not writable; "
+                "choose another place with --runs_dir DIR"
+            )
+        if self._is_foreign():
+            raise ExperimentError(
+                f"{self.folder} holds files but no {MANIFEST}: it is not a run; "
+                "choose another name with --run_name NAME"
+            )
+
+    def open(self, dataset_file: str | os.PathLike[str]) -> None:
+        """Make or reopen the folder, write down configuration and manifest, start the log."""
+        config = {
+            key: value
+            for key, value in find_running_workflow().parser.config.items()
+            if key != "_meta_"
+        }
+        dataset = json.loads(Path(dataset_file).read_text())
+        if self.resume == "never":
+            self._clear(keep=DATASET)
+        config_hash = hash_settings(config)
+        self._check_same_run(config, config_hash=config_hash, data_hash=dataset["sha256"])
+        self.folder.mkdir(parents=True, exist_ok=True)
+        facts = self._describe(config, dataset=dataset)
+        self.record(config_hash=config_hash, **facts)
+        with replace_file(self.folder / CONFIG) as temporary:
+            temporary.write_text(yaml.safe_dump(config, sort_keys=False))
+        log_to_file(self.folder / LOG)
+
+    def record(self, **facts: Any) -> None:
+        """Add facts to the manifest."""
+        with replace_file(self.folder / MANIFEST) as temporary:
+            temporary.write_text(json.dumps({**self.read_manifest(), **facts}, indent=1))
+
+    def read_manifest(self) -> dict[str, Any]:
+        """The facts so far, none for a new run."""
+        path = self.folder / MANIFEST
+        found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+        return found
+
+    def record_teacher(self, checkpoint: str | os.PathLike[str]) -> None:
+        """Add the teacher's folder and the hash of its weights to the manifest."""
+        path = Path(checkpoint)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        self.record(teacher={"folder": str(path.parent), "sha256": digest})
+
+    def _is_foreign(self) -> bool:
+        found = {entry.name for entry in self.folder.iterdir()} if self.folder.is_dir() else set()
+        return bool(found) and not found & {MANIFEST, DATASET}
+
+    def _clear(self, *, keep: str) -> None:
+        for entry in self.folder.iterdir():
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            elif entry.name != keep:
+                entry.unlink()
+
+    def _check_same_run(
+        self, config: Mapping[str, Any], *, config_hash: str, data_hash: str
+    ) -> None:
+        before = self.read_manifest()
+        if not before:
+            return
+        if before["config_hash"] != config_hash:
+            differing = _name_differences(self.folder / CONFIG, config)
+            raise ExperimentError(
+                f"{self.folder} was started with other settings ({differing}): {MEND}"
+            )
+        if before["data_hash"] != data_hash:
+            raise ExperimentError(f"{self.folder} was started with other scans: {MEND}")
+
+    def _describe(self, config: Mapping[str, Any], *, dataset: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "run": self.folder.name,
+            "created": self.read_manifest().get(
+                "created", datetime.now(UTC).isoformat("T", "seconds")
+            ),
+            "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            "seed": self.seed,
+            "data_hash": dataset["sha256"],
+            "cases": {part: len(dataset[part]) for part in ("training", "validation", "test")},
+            "versions": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
+            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+            "threads": torch.get_num_threads(),
+            "settings": {
+                k: v for k, v in config.items() if isinstance(v, str | int | float | None)
+            },
+        }
+
+
+MEND = "give this run a name of its own (--run_name NAME) or start anew (--resume never)"
+
+
+def log_to_file(path: Path) -> None:
+    """Send the log to this file, beside what logging.conf says, and to no earlier run's file."""
+    root = logging.getLogger()
+    for handler in [h for h in root.handlers if isinstance(h, logging.FileHandler)]:
+        root.removeHandler(handler)
+        handler.close()
+    handler = logging.FileHandler(path, delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root.addHandler(handler)
+
+
+def _name_differences(path: Path, config: Mapping[str, Any]) -> str:
+    before = yaml.safe_load(path.read_text()) if path.is_file() else {}
+    keys = sorted(k for k in {*before, *config} - PLACES if before.get(k) != config.get(k))
+    shown = [f"{key} {_short(before.get(key))}, now {_short(config.get(key))}" for key in keys]
+    return "; ".join(shown) or "a fragment of the configuration"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -1,0 +1,71 @@
+"""One more training of the running bundle with an overlay: its teacher, its twin."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import torch
+from monai.bundle import ConfigParser, ConfigWorkflow
+from torch import nn
+
+from monai_kd.experiment.configuration import hash_settings
+from monai_kd.experiment.epoch_checkpoint import BEST, is_finished
+
+
+class Stage:
+    """Trains what the run's own configuration says with `overlay` laid over it, unless it is done.
+
+    `{hash}` in `folder` becomes the hash of all that the training depends on, data included, so
+    that a teacher is found again by any run that would train the same one.
+    """
+
+    def __init__(
+        self,
+        overlay: str,
+        *,
+        config_file: str,
+        meta_file: str,
+        folder: str,
+        dataset_file: str | os.PathLike[str],
+    ) -> None:
+        self.config_files = [config_file, overlay]
+        self.meta_file = meta_file
+        self.folder_pattern = folder
+        self.dataset_file = Path(dataset_file)
+
+    @property
+    def folder(self) -> Path:
+        """Where this stage keeps its checkpoints."""
+        parser = ConfigParser()
+        parser.read_config(self.config_files)
+        parser.parse()
+        data_hash = json.loads(self.dataset_file.read_text())["sha256"]
+        digest = hashlib.sha256((hash_settings(parser.config) + data_hash).encode())
+        return Path(self.folder_pattern.format(hash=digest.hexdigest()[:12]))
+
+    @property
+    def checkpoint(self) -> Path:
+        """The plain state dict of the stage's best network."""
+        return self.folder / BEST
+
+    def run(self) -> Path:
+        """Train, or go on, or find it done; return the checkpoint."""
+        folder = self.folder
+        if not is_finished(folder):
+            workflow = ConfigWorkflow(
+                config_file=self.config_files,
+                meta_file=self.meta_file,
+                logging_file=False,
+                run_id="training",
+                stage_dir=str(folder),
+            )
+            workflow.initialize()
+            workflow.run()
+        return self.checkpoint
+
+
+def load_weights(network: nn.Module, checkpoint: str | os.PathLike[str]) -> None:
+    """Load a plain state dict into the network, without pickle."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    network.load_state_dict(state)

@@ -1,0 +1,79 @@
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from monai_kd.distillation import (
+    BalancedSoftLabelTerm,
+    DistillationLoss,
+    Distiller,
+    SupervisedRegionTerm,
+)
+from monai_kd.outputs import DistillationOutput, NetworkOutput
+
+
+def small_network(seed):
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Conv3d(4, 6, 3, padding=1), nn.BatchNorm3d(6), nn.Conv3d(6, 3, 1))
+
+
+def small_loss():
+    terms = {"supervised": SupervisedRegionTerm(), "soft_label": BalancedSoftLabelTerm()}
+    return DistillationLoss(terms, weights={"supervised": 1.0, "soft_label": 1.0})
+
+
+def test_teacher_stays_bit_identical_while_every_student_parameter_moves():
+    distiller, loss = Distiller(small_network(1), teacher=small_network(2)), small_loss()
+    student, teacher = copy.deepcopy(distiller.student), copy.deepcopy(distiller.teacher)
+    optimizer = torch.optim.AdamW(distiller.student.parameters(), lr=0.1)
+    image = torch.randn(2, 4, 8, 8, 8)
+    for _ in range(3):
+        optimizer.zero_grad()
+        loss(distiller.train()(image), (image[:, :3] > 1).float()).backward()
+        optimizer.step()
+    for name, value in distiller.teacher.state_dict().items():
+        assert torch.equal(value, teacher.state_dict()[name]), name
+    for name, value in distiller.student.named_parameters():
+        assert not torch.equal(value, student.get_parameter(name)), name
+
+
+def test_training_mode_never_reaches_the_teacher():
+    distiller = Distiller(small_network(1), teacher=small_network(2)).train()
+    assert distiller.student.training
+    assert not any(module.training for module in distiller.teacher.modules())
+
+
+def test_without_a_teacher_only_the_student_speaks():
+    output = Distiller(small_network(1))(torch.randn(1, 4, 4, 4, 4))
+    assert output.teacher is None
+    assert output.student.logits.shape == (1, 3, 4, 4, 4)
+
+
+def test_loss_is_the_weighted_sum_of_its_terms():
+    logits, label = torch.randn(2, 3, 4, 4, 4), torch.ones(2, 3, 4, 4, 4)
+    output = DistillationOutput(NetworkOutput(logits), NetworkOutput(-logits))
+    terms = {"supervised": SupervisedRegionTerm(), "soft_label": BalancedSoftLabelTerm()}
+    loss = DistillationLoss(terms, weights={"supervised": 2.0, "soft_label": 0.5})
+    expected = 2 * terms["supervised"](output, label) + 0.5 * terms["soft_label"](output, label)
+    torch.testing.assert_close(loss(output, label), expected)
+
+
+def test_a_term_without_a_weight_is_named():
+    with pytest.raises(ValueError, match="supervised"):
+        DistillationLoss({"supervised": SupervisedRegionTerm()}, weights={})
+
+
+def test_a_perfect_student_owes_nothing_to_the_labels():
+    label = (torch.randn(2, 3, 4, 4, 4) > 0).float()
+    output = DistillationOutput(NetworkOutput(200 * label - 100))
+    assert SupervisedRegionTerm()(output, label) < 1e-4
+
+
+def test_supervised_term_follows_its_formula():
+    logits, label = torch.randn(2, 3, 4, 4, 4), (torch.randn(2, 3, 4, 4, 4) > 0).float()
+    p, axes = torch.sigmoid(logits), (0, 2, 3, 4)
+    overlap = (2 * (p * label).sum(axes) + 1e-5) / (p.sum(axes) + label.sum(axes) + 1e-5)
+    entropy = -(label * p.log() + (1 - label) * (1 - p).log()).mean()
+    value = SupervisedRegionTerm()(DistillationOutput(NetworkOutput(logits)), label)
+    torch.testing.assert_close(value, (1 - overlap).mean() + entropy)

@@ -1,0 +1,65 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+from monai.data import DataLoader, Dataset
+from monai.engines import SupervisedEvaluator, SupervisedTrainer
+from monai.handlers import MeanDice, ValidationHandler, from_engine
+from monai.transforms import AsDiscreted, Compose, RandFlipd
+from torch import nn
+
+from monai_kd.distillation import DistillationLoss, Distiller, SupervisedRegionTerm
+from monai_kd.experiment import EpochCheckpoint, EpochSeed, History
+
+REGIONS = ("TC", "WT", "ET")
+
+
+def make_items(count=3):
+    generator = torch.Generator().manual_seed(5)
+    items = []
+    for number in range(count):
+        image = torch.randn(4, 8, 8, 8, generator=generator)
+        items.append({"case": f"case_{number}", "image": image, "label": (image[:3] > 0.5).float()})
+    return items
+
+
+@pytest.fixture
+def make_training(tmp_path):
+    """A small real training: trainer, network, history, checkpoint."""
+
+    def make(epochs, *, folder=tmp_path / "student", handlers=()):
+        torch.manual_seed(3)
+        network = nn.Conv3d(4, 3, 3, padding=1)
+        dataset = Dataset(make_items(), Compose([RandFlipd(["image", "label"], prob=0.5)]))
+        loss = DistillationLoss({"supervised": SupervisedRegionTerm()}, weights={"supervised": 1.0})
+        optimizer = torch.optim.AdamW(network.parameters(), lr=0.05)
+        validator = SupervisedEvaluator(
+            device=torch.device("cpu"),
+            val_data_loader=DataLoader(Dataset(make_items()), batch_size=1),
+            network=network,
+            postprocessing=AsDiscreted(keys="pred", threshold=0.0),
+            key_val_metric={"dice": MeanDice(output_transform=from_engine(["pred", "label"]))},
+        )
+        history = History(loss, validator=validator, regions=REGIONS)
+        parts = {"network": network, "optimizer": optimizer}
+        checkpoint = EpochCheckpoint(str(folder), network=network, parts=parts, history=history)
+        trainer = SupervisedTrainer(
+            device=torch.device("cpu"),
+            max_epochs=epochs,
+            train_data_loader=DataLoader(dataset, batch_size=1, shuffle=True),
+            network=Distiller(network),
+            optimizer=optimizer,
+            loss_function=loss,
+            decollate=False,
+            train_handlers=[
+                ValidationHandler(1, validator),
+                EpochSeed(dataset, seed=1),
+                checkpoint,
+                *[handler(history) for handler in handlers],
+            ],
+        )
+        return SimpleNamespace(
+            trainer=trainer, network=network, history=history, checkpoint=checkpoint, folder=folder
+        )
+
+    return make

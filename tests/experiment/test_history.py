@@ -1,0 +1,35 @@
+import pytest
+import torch
+
+from monai_kd.experiment import ExperimentError
+from monai_kd.experiment.history import summarise_dice
+
+
+def test_record_holds_loss_terms_dice_and_seconds(make_training):
+    training = make_training(1)
+    training.trainer.run()
+    (record,) = training.history.records
+    assert record["loss"]["total"] == pytest.approx(record["loss"]["supervised"])
+    assert set(record["dice"]) == {"TC", "WT", "ET", "mean"}
+    assert record["seconds"] > 0
+
+
+def test_loss_that_is_not_finite_stops_training_and_says_where(make_training):
+    training = make_training(2)
+    training.network.weight.data.fill_(float("nan"))
+    with pytest.raises(ExperimentError, match="not finite in epoch 1"):
+        training.trainer.run()
+    assert not (training.folder / "last.pt").exists()
+
+
+def test_last_dice_skips_epochs_without_validation(make_training):
+    history = make_training(1).history
+    history.records = [{"dice": {"mean": 0.5}}, {"dice": None}]
+    assert history.last_dice() == {"mean": 0.5}
+
+
+def test_a_region_absent_from_the_truth_does_not_count():
+    nan = float("nan")
+    details = torch.tensor([[0.5, 1.0, nan], [1.0, 1.0, nan]])
+    summary = summarise_dice(details, regions=("TC", "WT", "ET"))
+    assert summary == {"TC": 0.75, "WT": 1.0, "ET": None, "mean": 0.875}

@@ -1,0 +1,120 @@
+import json
+import logging
+
+import pytest
+import yaml
+from monai.bundle import ConfigWorkflow
+
+from monai_kd.experiment import ExperimentError, RunFolder
+from monai_kd.experiment.run_folder import log_to_file
+
+DATASET = {"sha256": "abc", "training": [1, 2], "validation": [3], "test": [4]}
+
+
+@pytest.fixture
+def open_run(tmp_path):
+    """Open a run folder from inside a workflow, as a bundle does."""
+
+    def open_run(*, resume="auto", dataset=DATASET, **overrides):
+        config = {
+            "imports": ["$import monai_kd.experiment as experiment"],
+            "max_epochs": 3,
+            "run": {
+                "_target_": "monai_kd.experiment.RunFolder",
+                "folder": str(tmp_path / "runs" / "demo"),
+                "resume": resume,
+                "seed": 7,
+            },
+            "dataset_file": str(tmp_path / "dataset.json"),
+            "initialize": ["$@run.check()", "$@run.open(@dataset_file)"],
+            "training": ["$@max_epochs"],
+            **overrides,
+        }
+        (tmp_path / "dataset.json").write_text(json.dumps(dataset))
+        (tmp_path / "demo.yaml").write_text(yaml.safe_dump(config))
+        ConfigWorkflow(str(tmp_path / "demo.yaml"), logging_file=False).initialize()
+        return tmp_path / "runs" / "demo"
+
+    return open_run
+
+
+def message(error):
+    return str(error.value.__cause__)
+
+
+def test_manifest_tells_versions_seed_hashes_command_and_cases(open_run):
+    manifest = json.loads((open_run() / "manifest.json").read_text())
+    assert {"config_hash", "command", "versions", "created", "device"} <= set(manifest)
+    assert manifest["seed"] == 7
+    assert manifest["data_hash"] == "abc"
+    assert manifest["cases"] == {"training": 2, "validation": 1, "test": 1}
+    assert manifest["settings"]["max_epochs"] == 3
+
+
+def test_the_same_settings_open_the_same_run_again(open_run):
+    created = json.loads((open_run() / "manifest.json").read_text())["created"]
+    assert json.loads((open_run() / "manifest.json").read_text())["created"] == created
+
+
+def test_other_settings_are_refused_and_named(open_run):
+    open_run()
+    with pytest.raises(RuntimeError) as error:
+        open_run(max_epochs=4)
+    assert "max_epochs 3, now 4" in message(error)
+    assert "--run_name" in message(error)
+
+
+def test_other_scans_are_refused(open_run):
+    open_run()
+    with pytest.raises(RuntimeError) as error:
+        open_run(dataset={**DATASET, "sha256": "def"})
+    assert "other scans" in message(error)
+
+
+def test_resume_never_starts_anew(open_run):
+    folder = open_run()
+    (folder / "student").mkdir()
+    (folder / "report.html").touch()
+    open_run(resume="never", max_epochs=4)
+    assert {path.name for path in folder.iterdir()} == {"config.yaml", "manifest.json"}
+
+
+def test_log_lines_go_to_the_run_opened_last_only(tmp_path):
+    for name in ("first", "second"):
+        log_to_file(tmp_path / f"{name}.log")
+        logging.getLogger("test").error("line of %s", name)
+    log_to_file(tmp_path / "nowhere.log")
+    assert "line of first" in (tmp_path / "first.log").read_text()
+    assert "second" not in (tmp_path / "first.log").read_text()
+
+
+def test_a_folder_of_other_files_is_refused(tmp_path):
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(ExperimentError, match="is not a run"):
+        RunFolder(str(tmp_path)).check()
+    assert (tmp_path / "thesis.tex").exists()
+
+
+def test_a_file_in_the_way_is_named(tmp_path):
+    (tmp_path / "runs").touch()
+    with pytest.raises(ExperimentError, match="runs is a file"):
+        RunFolder(str(tmp_path / "runs" / "demo")).check()
+
+
+def test_an_unwritable_place_is_named_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(ExperimentError, match="not writable; choose another place"):
+        RunFolder(str(tmp_path / "demo")).check()
+    assert not (tmp_path / "demo").exists()
+
+
+def test_an_unknown_way_to_resume_is_named():
+    with pytest.raises(ExperimentError, match="resume is 'maybe'"):
+        RunFolder("runs/demo", resume="maybe").check()
+
+
+def test_teacher_is_recorded_by_its_content(tmp_path):
+    (tmp_path / "model.pt").write_bytes(b"weights")
+    run = RunFolder(str(tmp_path / "demo"))
+    run.record_teacher(tmp_path / "model.pt")
+    assert len(run.read_manifest()["teacher"]["sha256"]) == 64
