@@ -1,6 +1,6 @@
 """Runs one experiment from a bundle: checks it, resumes it, compares its networks."""
 
-from monai_kd.experiment.choices import choose_device, choose_recipe
+from monai_kd.experiment.choices import choose_recipe
 from monai_kd.experiment.comparison import Comparison
 from monai_kd.experiment.configuration import check_configuration, read_component
 from monai_kd.experiment.epoch_checkpoint import EpochCheckpoint
@@ -21,7 +21,6 @@ __all__ = [
     "RunFolder",
     "Stage",
     "check_configuration",
-    "choose_device",
     "choose_recipe",
     "load_weights",
     "read_component",

@@ -4,6 +4,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Collection, Iterator, Mapping
+from copy import deepcopy
 from difflib import get_close_matches
 from pydoc import locate
 from typing import Any
@@ -15,8 +16,8 @@ from monai.bundle.properties import InferProperties, MetaProperties, TrainProper
 from monai_kd.experiment.errors import ExperimentError
 
 PLACES = frozenset(
-    "bundle_root cases_dir dataset_dir dataset_file device resume run_dir run_name runs_dir "
-    "stage_dir".split()
+    {"bundle_root", "cases_dir", "dataset_dir", "dataset_file", "device"}
+    | {"resume", "run_dir", "run_name", "runs_dir", "stage_dir"}
 )
 """Keys that say where a run happens, not what it computes: its hash leaves them out."""
 
@@ -49,10 +50,9 @@ def find_running_workflow() -> ConfigWorkflow:
 
 def read_component(key: str) -> dict[str, Any]:
     """The component `key` of the running workflow as a dictionary, its references resolved."""
-    parser = find_running_workflow().parser
-    item = parser.get_parsed_content(key, instantiate=False, lazy=True)
-    found = item.get_config() if isinstance(item, ConfigComponent) else item
-    return dict(found)
+    fresh = ConfigParser(deepcopy(find_running_workflow().parser.config))
+    item = fresh.get_parsed_content(key, instantiate=False)
+    return dict(item.get_config())
 
 
 def hash_settings(config: Mapping[str, Any], *, root: str = "training") -> str:

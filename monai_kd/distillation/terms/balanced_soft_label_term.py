@@ -19,8 +19,8 @@ class BalancedSoftLabelTerm(nn.Module):
         T^2 * mean_r [ 1/2 mean_{v in F} KL(p_t || p_s) + 1/2 mean_{v not in F} KL(p_t || p_s) ]
 
     Regions overlap, so each is a Bernoulli variable of its own and a softmax would be wrong. A
-    plain mean over voxels, 98 % of them background, drowns the tumour and may collapse a small student.
-    `T^2` keeps the gradient's scale over temperatures (Hinton, Vinyals, Dean 2015,
+    plain mean over voxels, 98 % of them background, drowns the tumour and may collapse a small
+    student. `T^2` keeps the gradient's scale over temperatures (Hinton, Vinyals, Dean 2015,
     arXiv 1503.02531, section 2).
     """
 

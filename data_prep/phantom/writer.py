@@ -1,0 +1,119 @@
+"""Phantoms to a BraTS 2019 folder, in parallel, so that a killed run is completed by the next."""
+
+import json
+import os
+import threading
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+
+from data_prep.errors import DatasetError
+from data_prep.files import write_json
+from data_prep.phantom.case import PhantomCase
+from data_prep.phantom.fields import Shape
+from data_prep.phantom.volumes import is_written, staging_folder, write_case
+
+GENERATOR = 1  # raise it when the same seed gives other voxels
+SMALLEST_SIDE = 32  # below it the cortex is thinner than a voxel
+LARGEST_SIDE = 512  # above it one case needs more memory than a workstation has
+FINISHED, STARTED = "phantoms.json", ".phantoms-started.json"
+
+
+def write_phantoms(
+    folder: str | os.PathLike[str],
+    *,
+    cases: int = 40,
+    size: int | Shape = 96,
+    seed: int = 0,
+    workers: int | None = None,
+) -> Path:
+    """Write `cases` phantoms of `size` voxels of 1 mm below `folder/HGG` and `folder/LGG`.
+
+    A folder that is complete with the same parameters is reused, an unfinished one is completed,
+    any other is refused. `workers` processes share the work: by default one per core.
+    """
+    root = Path(folder)
+    shape = _checked_shape(cases, size, seed)
+    parameters = {"cases": cases, "generator": GENERATOR, "seed": seed, "size": list(shape)}
+    _claim(root, parameters)
+    wanted = [PhantomCase(seed, number, shape) for number in range(cases)]
+    missing = [case for case in wanted if not is_written(root, case)]
+    _write_cases(root, missing, workers or _cores())
+    if not (root / FINISHED).exists():
+        write_json(root / FINISHED, parameters)
+    (root / STARTED).unlink(missing_ok=True)
+    return root
+
+
+def _checked_shape(cases: int, size: int | Shape, seed: int) -> Shape:
+    shape = (size, size, size) if isinstance(size, int) else tuple(size)
+    if len(shape) != 3 or min(shape) < SMALLEST_SIDE or max(shape) > LARGEST_SIDE:
+        raise DatasetError(
+            f"size {size}: expected one or three sides of {SMALLEST_SIDE} to {LARGEST_SIDE} voxels"
+        )
+    if cases < 1 or seed < 0:
+        raise DatasetError(f"{cases} cases with seed {seed}: expected at least 1 case, seed >= 0")
+    return shape
+
+
+def _claim(root: Path, parameters: dict[str, object]) -> None:
+    """Stop where something else lies; else note the parameters before the first case."""
+    if root.exists() and not root.is_dir():
+        raise DatasetError(f"{root} is a file, expected a folder for the phantoms")
+    notes = [root / name for name in (FINISHED, STARTED) if (root / name).exists()]
+    if notes:
+        _check_same(root, json.loads(notes[0].read_text(encoding="utf-8")), parameters)
+    elif root.exists() and any(not entry.name.startswith(".") for entry in root.iterdir()):
+        raise DatasetError(f"{root} is not empty and holds no phantoms; name another folder")
+    else:
+        write_json(root / STARTED, parameters)
+
+
+def _check_same(root: Path, found: dict[str, object], wanted: dict[str, object]) -> None:
+    differing = [key for key in wanted if found.get(key) != wanted[key]]
+    if differing:
+        details = ", ".join(f"{key} {found.get(key)} not {wanted[key]}" for key in differing)
+        raise DatasetError(f"{root} holds other phantoms ({details}); delete it or name another")
+
+
+def _write_cases(root: Path, cases: list[PhantomCase], workers: int) -> None:
+    if not cases:
+        return
+    with staging_folder(root) as staging:
+        write = partial(write_case, root=root, staging=staging)
+        if min(workers, len(cases)) == 1:
+            _watch(map(write, cases), len(cases))
+            return
+        count, spawn = min(workers, len(cases)), get_context("spawn")
+        with ProcessPoolExecutor(count, spawn, _end_with_parent) as pool:
+            _watch(pool.map(write, cases), len(cases))
+
+
+def _watch(results: Iterable[None], total: int) -> None:
+    """Draw the results one by one, with a progress bar if a person is watching."""
+    console = Console(stderr=True)
+    for _ in track(
+        results, "Making phantoms", total, console=console, disable=not console.is_terminal
+    ):
+        pass
+
+
+def _end_with_parent() -> None:
+    """Leave no worker behind when the main process is killed."""
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,33 @@
+"""The student's weights, proven to fit the network before they are shared."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.bundle import ConfigParser
+
+
+def read_weights(
+    checkpoint: Path, *, network_config: Mapping[str, Any], channels: Sequence[int], divisor: int
+) -> dict[str, torch.Tensor]:
+    """Return the plain state dict in `checkpoint`, on the CPU; refuse one that does not fit.
+
+    The network takes `channels[0]` channels and returns `channels[1]` at the same spatial size.
+    """
+    saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    weights: dict[str, torch.Tensor] = saved.get("model", saved)
+    parser = ConfigParser({"network_def": dict(network_config)})
+    network: torch.nn.Module = parser.get_parsed_content("network_def")
+    network.load_state_dict(weights)
+    _check_shapes(network.eval(), channels=channels, size=divisor)
+    return weights
+
+
+@torch.inference_mode()
+def _check_shapes(network: torch.nn.Module, *, channels: Sequence[int], size: int) -> None:
+    inputs, outputs = channels
+    shape = tuple(network(torch.zeros(1, inputs, size, size, size)).shape)
+    expected = (1, outputs, size, size, size)
+    if shape != expected:
+        raise ValueError(f"the network returns {shape} where the metadata promises {expected}")

@@ -1,0 +1,60 @@
+"""The table of a run: Dice, size and speed of teacher, student and twin."""
+
+from collections.abc import Mapping
+from io import StringIO
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from monai_kd.report.words import NETWORKS, format_count, format_dice, format_ratio
+
+COSTS = ("params", "size", "MACs", "CPU ms", "speed")
+
+
+def make_table(metrics: Mapping[str, Any]) -> Table:
+    """Return the comparison as a table for the terminal."""
+    table = Table(
+        title="Dice on the test cases, and cost",
+        caption="size and speed: against the teacher; twin: the student trained without teacher",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("", no_wrap=True)
+    for header in [*metrics["regions"], "mean", *COSTS]:
+        table.add_column(header, justify="right", no_wrap=True)
+    for key, *cells in list_rows(metrics):
+        table.add_row(NETWORKS[key].partition(" ")[0], *cells)
+    return table
+
+
+def format_table(metrics: Mapping[str, Any]) -> str:
+    """Return the comparison as plain text, at most 80 columns wide."""
+    console = Console(file=StringIO(), width=80, color_system=None)
+    with console.capture() as capture:
+        console.print(make_table(metrics))
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+def list_rows(metrics: Mapping[str, Any]) -> list[list[str]]:
+    """Return a row per network, the teacher first: key, Dice by region and mean, COSTS."""
+    networks = metrics["networks"]
+    columns = [*metrics["regions"], "mean"]
+    return [
+        [key]
+        + [format_dice(networks[key]["dice"].get(column)) for column in columns]
+        + _format_costs(networks[key], networks["teacher"])
+        for key in NETWORKS
+        if key in networks
+    ]
+
+
+def _format_costs(network: Mapping[str, Any], teacher: Mapping[str, Any]) -> list[str]:
+    return [
+        format_count(network["parameters"]),
+        f"1/{format_ratio(teacher['parameters'], network['parameters'])}",
+        format_count(network["macs"]),
+        f"{network['cpu_ms_per_volume']:,.0f}",
+        f"{format_ratio(teacher['cpu_ms_per_volume'], network['cpu_ms_per_volume'])}x",
+    ]

@@ -1,0 +1,69 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SMALL = {
+    "phantom_cases": 8,
+    "phantom_size": 32,
+    "window": "[32,32,32]",
+    "max_epochs": 6,
+    "teacher_epochs": 1,
+    "val_interval": 1,
+}
+DEADLINE_SECONDS = 240
+
+
+def command(runs_dir, **overrides):
+    """The README's main command, made small by overrides."""
+    settings = {**SMALL, "runs_dir": runs_dir, **overrides}
+    options = [word for key, value in settings.items() for word in (f"--{key}", str(value))]
+    main = ["-m", "monai.bundle", "run", "training", "--config_file", "bundles/distill.yaml"]
+    return [sys.executable, *main, *options]
+
+
+def run_main_job(runs_dir, **overrides):
+    return subprocess.run(
+        command(runs_dir, **overrides),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=DEADLINE_SECONDS,
+    )
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory):
+    """A small main job, killed while its student was learning and started again to its end."""
+    runs = tmp_path_factory.mktemp("runs")
+    folder = runs / "phantom"
+    kill_when_there(command(runs), wanted=folder / "student" / "history.json")
+    epochs_before = len(json.loads((folder / "student" / "history.json").read_text())["records"])
+    second = run_main_job(runs)
+    assert second.returncode == 0, second.stderr[-3000:]
+    return SimpleNamespace(runs=runs, folder=folder, epochs_before=epochs_before, process=second)
+
+
+def kill_when_there(arguments, *, wanted):
+    process = subprocess.Popen(
+        arguments,
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not wanted.exists():
+        assert process.poll() is None, process.stderr.read().decode()[-3000:]
+        assert time.monotonic() < deadline, f"no {wanted} in time"
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()

@@ -1,0 +1,44 @@
+import copy
+
+import pytest
+from monai.bundle import ConfigWorkflow
+
+from tests.run.conftest import ROOT, SMALL
+
+pytestmark = pytest.mark.run
+
+
+@pytest.fixture
+def workflow(finished_run, monkeypatch, tmp_path):
+    monkeypatch.chdir(ROOT)
+    settings = {**SMALL, "window": [32, 32, 32], "runs_dir": str(finished_run.runs)}
+    workflow = ConfigWorkflow(
+        "bundles/distill.yaml", run_id="training", **settings, run_name="contract", max_epochs=1
+    )
+    workflow.initialize()
+    return workflow
+
+
+def test_every_property_that_monai_asks_for_is_there(workflow):
+    assert workflow.check_properties() == []
+
+
+def test_all_that_the_optimiser_holds_moves_and_nothing_else(workflow):
+    parser = workflow.parser
+    distiller, loss = parser.get_parsed_content("distiller"), parser.get_parsed_content("loss")
+    optimizer = parser.get_parsed_content("optimizer")
+    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    before = {name: (p, p.detach().clone()) for name, p in distiller.named_parameters()}
+    parser.get_parsed_content("train#trainer").run()
+    for name, (parameter, value) in before.items():
+        assert parameter.equal(value) is (id(parameter) not in held), name
+    assert {id(p) for p in (*distiller.student.parameters(), *loss.parameters())} == held
+
+
+def test_twin_starts_from_the_weights_of_the_student(workflow, finished_run):
+    student = copy.deepcopy(workflow.parser.get_parsed_content("network").state_dict())
+    files = [str(finished_run.folder / "config.yaml"), "bundles/twin.yaml"]
+    twin = ConfigWorkflow(files, meta_file="bundles/metadata.json", logging_file=False)
+    twin.initialize()
+    weights = twin.parser.get_parsed_content("network").state_dict()
+    assert all(weights[name].equal(value) for name, value in student.items())

@@ -1,0 +1,100 @@
+import hashlib
+import json
+
+import pytest
+import torch
+import yaml
+from monai.bundle import ConfigParser
+
+from tests.run.conftest import ROOT, SMALL, run_main_job
+
+pytestmark = pytest.mark.run
+
+
+def read_json(path):
+    return json.loads(path.read_text())
+
+
+def test_a_killed_run_goes_on_after_its_last_epoch(finished_run):
+    history = read_json(finished_run.folder / "student" / "history.json")
+    epochs = [record["epoch"] for record in history["records"]]
+    assert 0 < finished_run.epochs_before < SMALL["max_epochs"]
+    assert epochs == list(range(1, SMALL["max_epochs"] + 1))
+    assert "student: goes on after epoch" in finished_run.process.stdout
+
+
+def test_a_run_leaves_all_it_promises_and_nothing_half_written(finished_run):
+    names = {path.name for path in finished_run.folder.iterdir()}
+    assert names == {
+        "bundle", "config.yaml", "dataset.json", "manifest.json", "metrics.json",
+        "report.html", "run.log", "slices.npz", "student", "twin",
+    }  # fmt: skip
+    for stage in ("student", "twin"):
+        files = {path.name for path in (finished_run.folder / stage).iterdir()}
+        assert {"history.json", "last.pt", "model.pt"} <= files
+
+
+def test_the_screen_shows_the_table_and_the_paths(finished_run):
+    screen = finished_run.process.stdout
+    for word in ("teacher", "student", "twin", "TC", "WT", "ET", "params", "MACs", "CPU ms"):
+        assert word in screen.split("Dice on the test cases")[1]
+    assert "report.html" in screen
+    assert "bundle" in screen
+
+
+def test_the_log_holds_no_error_no_traceback_and_no_warning(finished_run):
+    log = (finished_run.folder / "run.log").read_text()
+    for word in ("ERROR", "WARNING", "Traceback"):
+        assert word not in log + finished_run.process.stdout
+    warnings = [line for line in finished_run.process.stderr.splitlines() if "Warning" in line]
+    assert all("parsing config_file" in line for line in warnings), warnings
+
+
+def test_every_network_is_scored_on_the_held_back_cases(finished_run):
+    metrics = read_json(finished_run.folder / "metrics.json")
+    test_cases = {item["case"] for item in read_json(finished_run.folder / "dataset.json")["test"]}
+    assert list(metrics["networks"]) == ["teacher", "student", "twin"]
+    for network in metrics["networks"].values():
+        assert {case["case"] for case in network["cases"]} == test_cases
+        assert 0 <= network["dice"]["mean"] <= 1
+    assert metrics["networks"]["student"]["parameters"] == metrics["networks"]["twin"]["parameters"]
+
+
+def test_student_and_twin_start_from_the_same_weights_and_views(finished_run):
+    records = [
+        read_json(finished_run.folder / stage / "history.json")["records"][0]
+        for stage in ("student", "twin")
+    ]
+    assert "soft_label" in records[0]["loss"]
+    assert "soft_label" not in records[1]["loss"]
+    assert records[0]["loss"]["supervised"] == pytest.approx(
+        records[1]["loss"]["supervised"], rel=0.2
+    )
+
+
+def test_the_manifest_names_the_teacher_by_its_unchanged_content(finished_run):
+    teacher = read_json(finished_run.folder / "manifest.json")["teacher"]
+    (folder,) = finished_run.runs.glob("teacher-*")
+    weights = (folder / "model.pt").read_bytes()
+    assert teacher == {"folder": str(folder), "sha256": hashlib.sha256(weights).hexdigest()}
+
+
+def test_the_student_loads_into_the_bare_network_without_pickle(finished_run):
+    parser = ConfigParser(yaml.safe_load((finished_run.folder / "config.yaml").read_text()))
+    network = parser.get_parsed_content("network_def")
+    weights = torch.load(finished_run.folder / "student" / "model.pt", weights_only=True)
+    network.load_state_dict(weights)
+
+
+def test_another_run_finds_the_teacher_trained(finished_run):
+    (folder,) = finished_run.runs.glob("teacher-*")
+    before = (folder / "model.pt").stat().st_mtime_ns
+    again = run_main_job(finished_run.runs, run_name="other", max_epochs=1)
+    assert again.returncode == 0, again.stderr[-3000:]
+    assert "teacher epoch" not in again.stdout
+    assert (folder / "model.pt").stat().st_mtime_ns == before
+
+
+def test_readme_names_the_command_that_is_tested():
+    readme = (ROOT / "README.md").read_text()
+    assert "python -m monai.bundle run training --config_file bundles/distill.yaml" in readme
