@@ -124,7 +124,7 @@ def entry(spatial_dims: int, before: int, after: int) -> nn.Module:
     """Projection of 1x1x1 by which tokens enter the convolutions, quietly at first.
 
     At a tenth of the usual weights the convolutions learn undisturbed while the tokens are still
-    noise: on phantoms 0.82 instead of 0.78 mean Dice after 120 steps, 0.80 without any tokens.
+    noise; at zero no gradient would reach the branch that makes them.
     """
     projection: nn.Module = Conv[Conv.CONV, spatial_dims](before, after, kernel_size=1)
     with torch.no_grad():

@@ -76,7 +76,7 @@ def test_a_reference_to_nothing_is_stopped(start):
 
 def test_an_unknown_run_id_is_stopped_before_any_work(start):
     with pytest.raises(RuntimeError) as error:
-        start(run_id="trainig")
+        start(run_id="trainings")
     assert "did you mean 'training'?" in message(error)
 
 

@@ -6,7 +6,7 @@ import torch
 import yaml
 from monai.bundle import ConfigParser
 
-from tests.run.conftest import ROOT, SMALL, run_main_job
+from tests.run.conftest import SMALL, run_main_job
 
 pytestmark = pytest.mark.run
 
@@ -95,6 +95,3 @@ def test_another_run_finds_the_teacher_trained(finished_run):
     assert (folder / "model.pt").stat().st_mtime_ns == before
 
 
-def test_readme_names_the_command_that_is_tested():
-    readme = (ROOT / "README.md").read_text()
-    assert "python -m monai.bundle run training --config_file bundles/distill.yaml" in readme

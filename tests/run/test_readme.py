@@ -1,0 +1,74 @@
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from tests.run.conftest import ROOT
+
+pytestmark = pytest.mark.run
+
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
+RUN_ELSEWHERE = {
+    "make distill": ".ci/run",
+    "make test": ".ci/run",
+    "python -m monai.bundle run training --config_file bundles/distill.yaml": "test_main_job.py",
+}
+
+
+def run_block(block, *, folder):
+    """Run a block as a person would, with the tests' interpreter as `python`."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        ["bash", "-ec", block],
+        cwd=folder,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def project(finished_run, tmp_path):
+    """A folder in which `runs/phantom` is the finished run, and FOLDER holds one case's files."""
+    shutil.copytree(finished_run.folder / "bundle", tmp_path / "runs/phantom/bundle")
+    folder = tmp_path / "runs/phantom/bundle/FOLDER"
+    folder.mkdir()
+    case = next(finished_run.runs.glob("phantoms-*/HGG/*"))
+    for name in ("t1ce", "t1", "t2", "flair"):
+        shutil.copy(case / f"{case.name}_{name}.nii.gz", folder / f"{name}.nii.gz")
+    return tmp_path
+
+
+def test_every_command_of_the_readme_is_run_somewhere():
+    assert len(BLOCKS) == 5
+    for block in BLOCKS:
+        command = block.strip()
+        assert command in RUN_ELSEWHERE or command.startswith("cd runs/phantom/bundle\n"), command
+    ci = (ROOT / ".ci/run").read_text()
+    assert all(command in ci for command, place in RUN_ELSEWHERE.items() if place == ".ci/run")
+
+
+def test_the_sharers_command_accepts_the_bundle(project):
+    (block,) = [block for block in BLOCKS if "verify_net_in_out" in block]
+    finished = run_block(block, folder=project)
+    assert finished.returncode == 0, finished.stderr[-2000:]
+
+
+def test_the_clinicians_command_writes_one_mask_on_the_scans_grid(project):
+    (block,) = [block for block in BLOCKS if "FOLDER" in block]
+    finished = run_block(block, folder=project)
+    assert finished.returncode == 0, finished.stderr[-2000:]
+    bundle = project / "runs/phantom/bundle"
+    mask = nibabel.load(bundle / "output/t1ce_seg.nii.gz")
+    scan = nibabel.load(bundle / "FOLDER/t1ce.nii.gz")
+    assert mask.get_data_dtype() == np.uint8
+    assert mask.shape == scan.shape
+    np.testing.assert_allclose(mask.affine, scan.affine)
