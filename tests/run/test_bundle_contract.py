@@ -11,10 +11,9 @@ pytestmark = pytest.mark.run
 @pytest.fixture
 def workflow(finished_run, monkeypatch, tmp_path):
     monkeypatch.chdir(ROOT)
-    settings = {**SMALL, "window": [32, 32, 32], "runs_dir": str(finished_run.runs)}
-    workflow = ConfigWorkflow(
-        "bundles/distill.yaml", run_id="training", **settings, run_name="contract", max_epochs=1
-    )
+    places = {"runs_dir": str(finished_run.runs), "run_name": tmp_path.name}
+    settings = {**SMALL, "window": [32, 32, 32], "max_epochs": 1, **places}
+    workflow = ConfigWorkflow("bundles/distill.yaml", run_id="training", **settings)
     workflow.initialize()
     return workflow
 

@@ -93,5 +93,3 @@ def test_another_run_finds_the_teacher_trained(finished_run):
     assert again.returncode == 0, again.stderr[-3000:]
     assert "teacher epoch" not in again.stdout
     assert (folder / "model.pt").stat().st_mtime_ns == before
-
-
