@@ -1,6 +1,12 @@
 """Runs one experiment from a bundle: checks it, resumes it, compares its networks."""
 
-from monai_kd.experiment.choices import choose_recipe
+from monai_kd.experiment.choices import (
+    check_counts,
+    check_numbers,
+    check_window,
+    choose_recipe,
+    read_recipe,
+)
 from monai_kd.experiment.comparison import Comparison
 from monai_kd.experiment.configuration import check_configuration, read_component
 from monai_kd.experiment.epoch_checkpoint import EpochCheckpoint
@@ -21,8 +27,12 @@ __all__ = [
     "RunFolder",
     "Stage",
     "check_configuration",
+    "check_counts",
+    "check_numbers",
+    "check_window",
     "choose_recipe",
     "load_weights",
     "read_component",
+    "read_recipe",
     "report_in_one_line",
 ]

@@ -1,6 +1,45 @@
-"""What a bundle chooses by what it is given."""
+"""What a person may choose, and what is chosen where nobody did."""
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from monai_kd.experiment.errors import ExperimentError
 
 
 def choose_recipe(dataset_dir: str | None) -> str:
     """The full-size recipe for a person's own scans, the small one for phantoms."""
     return "phantom" if dataset_dir is None else "full"
+
+
+def read_recipe(name: str, *, recipes: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """The numbers of the recipe of this name."""
+    if name not in recipes:
+        near = get_close_matches(str(name), recipes, n=1, cutoff=0)
+        raise ExperimentError(f"there is no recipe '{name}'; did you mean '{near[0]}'?")
+    return recipes[name]
+
+
+def check_counts(counts: Mapping[str, Any]) -> None:
+    """Stop at the first of these settings that is not a whole number above zero."""
+    for key, value in counts.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ExperimentError(f"{key} is {value!r}, expected a whole number above 0")
+
+
+def check_numbers(numbers: Mapping[str, Any]) -> None:
+    """Stop at the first of these settings that is not a number above or at zero."""
+    for key, value in numbers.items():
+        if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 0:
+            raise ExperimentError(f"{key} is {value!r}, expected a number of 0 or more")
+
+
+def check_window(window: Sequence[int], *, multiple: int) -> None:
+    """Stop if the networks cannot take a window (D, H, W) of this size."""
+    sizes = list(window) if isinstance(window, list | tuple) else []
+    if len(sizes) != 3 or any(not isinstance(s, int) or s < 1 or s % multiple for s in sizes):
+        example = [2 * multiple] * 3
+        raise ExperimentError(
+            f"window is {window!r}, expected three multiples of {multiple}, as in "
+            f'--window "{example}"'
+        )

@@ -19,6 +19,9 @@ def report_in_one_line(*kinds: type[Exception]) -> None:
     known: tuple[type[Exception], ...] = (ExperimentError, *kinds)
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            sys.stderr.write("interrupted: the same command goes on from the last whole epoch\n")
+            return
         cause = _find_cause(error, known)
         if cause is None:
             sys.__excepthook__(kind, error, trace)

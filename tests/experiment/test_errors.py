@@ -25,6 +25,13 @@ def test_a_known_error_ends_in_one_line_however_deep_it_lies(error):
     assert finished.stderr == "error: mend it\n"
 
 
+def test_an_interrupt_says_that_nothing_is_lost():
+    finished = run_script("KeyboardInterrupt()")
+    assert finished.returncode != 0
+    assert finished.stderr.startswith("interrupted: the same command goes on")
+    assert finished.stderr.count("\n") == 1
+
+
 def test_an_unknown_error_keeps_its_traceback():
     finished = run_script("OSError('disk on fire')")
     assert finished.returncode == 1
