@@ -2,7 +2,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 CODE := monai_kd data_prep tests
 
-.PHONY: help distill test check format clean
+.PHONY: help distill test check format figure clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ check: .venv/installed  ## formatting, lint, types, room rules, YAML, spelling
 format: .venv/installed  ## let ruff format and mend what it can
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
+
+figure:  ## draw the README's figure from runs/phantom
+	$(BIN)/python -c "from monai_kd.report import write_figure as w; w('runs/phantom', 'docs/images/phantoms.png', rows=2)"
 
 clean:  ## remove the environment and all runs
 	rm -rf .venv runs

@@ -1,6 +1,7 @@
 """A folder of cases to a datalist: who is trained on, who chooses the model, who is held back."""
 
 import hashlib
+import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 from data_prep.brats import LABELS, MODALITIES, REGIONS, Case, find_cases
 from data_prep.errors import DatasetError
 from data_prep.files import write_json
+from data_prep.phantom.writer import FINISHED
 
 SPLITS = ("training", "validation", "test")
 
@@ -25,7 +27,8 @@ def write_datalist(
 
     `fractions` are those of validation and test; training takes the rest. All visits of a patient
     fall in one split, and each split has its share of every grade. Paths are relative to
-    `cases_dir`, images in the order of `modality`. `sha256` covers every path and every byte.
+    `cases_dir`, images in the order of `modality`. `sha256` covers every path, every byte and the
+    split; `origin` tells phantoms from scans.
     """
     root, output = Path(cases_dir), Path(output_file)
     cases = find_cases(root)
@@ -36,10 +39,11 @@ def write_datalist(
         "modality": {str(index): name for index, name in enumerate(MODALITIES)},
         "labels": {str(value): name for value, name in LABELS.items()},
         "regions": dict(REGIONS),
-        "sha256": _hash_files(root, cases),
+        "origin": "phantoms" if (root / FINISHED).is_file() else "scans",
     }
     lists = {name: [_record(case, root) for case in members] for name, members in splits.items()}
-    write_json(output, header | lists)
+    digest = hashlib.sha256(_hash_files(root, cases).encode() + json.dumps(lists).encode())
+    write_json(output, header | {"sha256": digest.hexdigest()} | lists)
     return output
 
 

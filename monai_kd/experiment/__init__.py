@@ -5,6 +5,7 @@ from monai_kd.experiment.choices import (
     check_numbers,
     check_window,
     choose_recipe,
+    describe_data,
     read_recipe,
 )
 from monai_kd.experiment.comparison import Comparison
@@ -31,6 +32,7 @@ __all__ = [
     "check_numbers",
     "check_window",
     "choose_recipe",
+    "describe_data",
     "load_weights",
     "read_component",
     "read_recipe",

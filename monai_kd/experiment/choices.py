@@ -1,7 +1,11 @@
 """What a person may choose, and what is chosen where nobody did."""
 
+import json
+import math
+import os
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from monai_kd.experiment.errors import ExperimentError
@@ -20,18 +24,20 @@ def read_recipe(name: str, *, recipes: Mapping[str, dict[str, Any]]) -> dict[str
     return recipes[name]
 
 
-def check_counts(counts: Mapping[str, Any]) -> None:
-    """Stop at the first of these settings that is not a whole number above zero."""
+def check_counts(counts: Mapping[str, Any], *, least: int) -> None:
+    """Stop at the first of these settings that is not a whole number of at least this."""
     for key, value in counts.items():
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ExperimentError(f"{key} is {value!r}, expected a whole number above 0")
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise ExperimentError(f"{key} is {value!r}, expected a whole number from {least} on")
 
 
-def check_numbers(numbers: Mapping[str, Any]) -> None:
-    """Stop at the first of these settings that is not a number above or at zero."""
+def check_numbers(numbers: Mapping[str, Any], *, zero: bool) -> None:
+    """Stop at the first of these settings that is not a finite number above (or at) zero."""
     for key, value in numbers.items():
-        if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 0:
-            raise ExperimentError(f"{key} is {value!r}, expected a number of 0 or more")
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not math.isfinite(value) or value < 0 or (value == 0 and not zero):
+            expected = "0 or more" if zero else "more than 0"
+            raise ExperimentError(f"{key} is {value!r}, expected a number of {expected}")
 
 
 def check_window(window: Sequence[int], *, multiple: int) -> None:
@@ -43,3 +49,14 @@ def check_window(window: Sequence[int], *, multiple: int) -> None:
             f"window is {window!r}, expected three multiples of {multiple}, as in "
             f'--window "{example}"'
         )
+
+
+def describe_data(dataset_file: str | os.PathLike[str]) -> str:
+    """Plain words on the cases of a data set, for a model card."""
+    dataset = json.loads(Path(dataset_file).read_text())
+    counts = ", ".join(
+        f"{len(dataset[part])} {part}" for part in ("training", "validation", "test")
+    )
+    if dataset["origin"] == "phantoms":
+        return f"made-up phantoms ({counts} cases); it knows nothing of patients"
+    return f"scans in the BraTS layout ({counts} cases), under the terms of whoever gave them"

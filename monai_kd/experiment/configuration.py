@@ -11,7 +11,7 @@ from typing import Any
 
 from monai.bundle import ConfigParser, ConfigWorkflow, ReferenceResolver
 from monai.bundle.config_item import ConfigComponent
-from monai.bundle.properties import InferProperties, MetaProperties, TrainProperties
+from monai.bundle.properties import TrainProperties
 
 from monai_kd.experiment.errors import ExperimentError
 
@@ -57,7 +57,8 @@ def read_component(key: str) -> dict[str, Any]:
 
 def hash_settings(config: Mapping[str, Any], *, root: str = "training") -> str:
     """Hash of every setting that `root` depends on, places left out (sha256, hexadecimal)."""
-    settings = reachable_settings(config, root=root)
+    found = reachable_settings(config, root=root)
+    settings = {**found, "overlays": _overlays(dict(sorted(found.items())))}
     return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -69,7 +70,7 @@ def reachable_settings(config: Mapping[str, Any], *, root: str) -> dict[str, Any
         key = pending.pop()
         if key in config and key not in found and key not in PLACES:
             found[key] = config[key]
-            pending.extend(_references(config[key]))
+            pending.extend(_references([config[key], *_overlays({key: config[key]})]))
     return found
 
 
@@ -81,9 +82,8 @@ def _check_run_id(workflow: ConfigWorkflow) -> None:
 
 def _check_top_level_keys(config: Mapping[str, Any], *, entries: set[str]) -> None:
     read = _references(config) | _references(_overlays(config))
-    properties = {**TrainProperties, **InferProperties, **MetaProperties}
     owned = {"_meta_", "imports", *entries}
-    owned |= {ReferenceResolver.split_id(p["id"])[0] for p in properties.values()}
+    owned |= {ReferenceResolver.split_id(p["id"])[0] for p in TrainProperties.values()}
     for key in sorted(read - set(config)):
         hint = _nearest(key, list(config))
         raise ExperimentError(f"the configuration refers to '@{key}', which is not in it{hint}")

@@ -46,11 +46,13 @@ class EpochCheckpoint:
             return
         saved = torch.load(path, map_location="cpu", weights_only=True)
         for name, part in self._all_parts(engine).items():
-            part.load_state_dict(saved["parts"][name])
+            if name in saved["parts"]:  # a run that began on a CPU has no scaler
+                part.load_state_dict(saved["parts"][name])
         self.best_dice = saved["best_dice"]
         self.history.records = saved["records"]
         engine.state.epoch = saved["epoch"]
         engine.state.iteration = saved["epoch"] * engine.state.epoch_length
+        self._write_history(engine)
 
     def _save(self, engine: Engine) -> None:
         self._save_if_best(is_last=engine.state.epoch == engine.state.max_epochs)
@@ -63,6 +65,9 @@ class EpochCheckpoint:
         }
         with replace_file(self.folder / LAST) as temporary:
             torch.save(saved, temporary)
+        self._write_history(engine)
+
+    def _write_history(self, engine: Engine) -> None:
         with replace_file(self.folder / HISTORY) as temporary:
             summary = {"max_epochs": engine.state.max_epochs, "records": self.history.records}
             temporary.write_text(json.dumps(summary, indent=1))

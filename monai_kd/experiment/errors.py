@@ -3,7 +3,8 @@
 import logging
 import sys
 from types import TracebackType
-from typing import NoReturn
+
+from rich.console import Console
 
 
 class ExperimentError(ValueError):
@@ -20,6 +21,7 @@ def report_in_one_line(*kinds: type[Exception]) -> None:
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if issubclass(kind, KeyboardInterrupt):
+            Console().show_cursor()
             sys.stderr.write("interrupted: the same command goes on from the last whole epoch\n")
             return
         cause = _find_cause(error, known)
@@ -30,11 +32,6 @@ def report_in_one_line(*kinds: type[Exception]) -> None:
         sys.stderr.write(f"error: {cause}\n")
 
     sys.excepthook = hook
-
-
-def stop(message: str) -> NoReturn:
-    """Raise an `ExperimentError` with this message."""
-    raise ExperimentError(message)
 
 
 def _find_cause(

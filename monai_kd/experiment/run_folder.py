@@ -8,7 +8,7 @@ import platform
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -27,19 +27,31 @@ from monai_kd.files import replace_file
 
 CONFIG, DATASET, LOG, MANIFEST = "config.yaml", "dataset.json", "run.log", "manifest.json"
 PACKAGES = ("monai-kd", "monai", "torch", "numpy", "pytorch-ignite", "nibabel", "einops")
+RESULTS = ("bundle", "metrics.json", "report.html", "slices.npz", "student", "twin")
 RESUME_CHOICES = ("auto", "never")
 
 
 class RunFolder:
     """`runs/<name>/` with configuration, manifest and log, bound to the settings it began with.
 
-    `resume="auto"` continues what is there, `"never"` starts the run anew.
+    `resume="auto"` continues what is there, `"never"` starts the run anew. `settings` are the
+    numbers a reader of the report wants to know, as they came out.
     """
 
-    def __init__(self, folder: str, *, resume: str = "auto", seed: int = 0) -> None:
+    def __init__(
+        self,
+        folder: str,
+        *,
+        resume: str = "auto",
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
         self.folder = Path(folder)
         self.resume = resume
         self.seed = seed
+        self.device = torch.device(device)
+        self.settings = dict(settings or {})
 
     def check(self) -> None:
         """Stop if the folder cannot be written or holds something else; nothing is written yet."""
@@ -70,14 +82,14 @@ class RunFolder:
         }
         dataset = json.loads(Path(dataset_file).read_text())
         if self.resume == "never":
-            self._clear(keep=DATASET)
+            self._clear((*RESULTS, CONFIG, LOG, MANIFEST))
         config_hash = hash_settings(config)
         self._check_same_run(config, config_hash=config_hash, data_hash=dataset["sha256"])
         self.folder.mkdir(parents=True, exist_ok=True)
-        facts = self._describe(config, dataset=dataset)
-        self.record(config_hash=config_hash, **facts)
+        self.record(config_hash=config_hash, **self._describe(dataset))
         with replace_file(self.folder / CONFIG) as temporary:
             temporary.write_text(yaml.safe_dump(config, sort_keys=False))
+        self._sweep()
         log_to_file(self.folder / LOG)
 
     def record(self, **facts: Any) -> None:
@@ -98,15 +110,20 @@ class RunFolder:
         self.record(teacher={"folder": str(path.parent), "sha256": digest})
 
     def _is_foreign(self) -> bool:
-        found = {entry.name for entry in self.folder.iterdir()} if self.folder.is_dir() else set()
-        return bool(found) and not found & {MANIFEST, DATASET}
+        entries = self.folder.iterdir() if self.folder.is_dir() else ()
+        found = {entry.name for entry in entries if not entry.name.startswith(".")}
+        return MANIFEST not in found and not found <= {DATASET}
 
-    def _clear(self, *, keep: str) -> None:
-        for entry in self.folder.iterdir():
-            if entry.is_dir():
-                shutil.rmtree(entry)
-            elif entry.name != keep:
-                entry.unlink()
+    def _clear(self, names: Collection[str]) -> None:
+        for path in (self.folder / name for name in names):
+            if path.is_dir():
+                shutil.rmtree(path)
+            path.unlink(missing_ok=True)
+
+    def _sweep(self) -> None:
+        """Remove what a killed run left under temporary names."""
+        for path in [*self.folder.glob(".*-*"), *self.folder.glob("*/.*-*")]:
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
 
     def _check_same_run(
         self, config: Mapping[str, Any], *, config_hash: str, data_hash: str
@@ -122,26 +139,29 @@ class RunFolder:
         if before["data_hash"] != data_hash:
             raise ExperimentError(f"{self.folder} was started with other scans: {MEND}")
 
-    def _describe(self, config: Mapping[str, Any], *, dataset: Mapping[str, Any]) -> dict[str, Any]:
+    def _describe(self, dataset: Mapping[str, Any]) -> dict[str, Any]:
         return {
             "run": self.folder.name,
             "created": self.read_manifest().get(
                 "created", datetime.now(UTC).isoformat("T", "seconds")
             ),
-            "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            "command": shlex.join(["python", *sys.orig_argv[1:]]),
             "seed": self.seed,
             "data_hash": dataset["sha256"],
             "cases": {part: len(dataset[part]) for part in ("training", "validation", "test")},
             "versions": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
-            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+            "device": describe_device(self.device),
             "threads": torch.get_num_threads(),
-            "settings": {
-                k: v for k, v in config.items() if isinstance(v, str | int | float | None)
-            },
+            "settings": self.settings,
         }
 
 
 MEND = "give this run a name of its own (--run_name NAME) or start anew (--resume never)"
+
+
+def describe_device(device: torch.device) -> str:
+    """The name of the CUDA device, or of the kind of device."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def log_to_file(path: Path) -> None:

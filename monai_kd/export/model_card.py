@@ -39,7 +39,7 @@ output names those, so software that names labels by network channel will name t
 
 ## What was measured
 
-Trained and measured on: $data_source
+Trained and measured on $data_source.
 
 $table
 

@@ -3,6 +3,6 @@
 from monai_kd.report.figure import write_figure
 from monai_kd.report.page import write_report
 from monai_kd.report.summary import show_results
-from monai_kd.report.table import format_table, make_table
+from monai_kd.report.table import make_table
 
-__all__ = ["format_table", "make_table", "show_results", "write_figure", "write_report"]
+__all__ = ["make_table", "show_results", "write_figure", "write_report"]

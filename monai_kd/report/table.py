@@ -1,11 +1,9 @@
 """The table of a run: Dice, size and speed of teacher, student and twin."""
 
 from collections.abc import Mapping
-from io import StringIO
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 from monai_kd.report.words import NETWORKS, format_count, format_dice, format_ratio
@@ -27,14 +25,6 @@ def make_table(metrics: Mapping[str, Any]) -> Table:
     for key, *cells in list_rows(metrics):
         table.add_row(NETWORKS[key].partition(" ")[0], *cells)
     return table
-
-
-def format_table(metrics: Mapping[str, Any]) -> str:
-    """Return the comparison as plain text, at most 80 columns wide."""
-    console = Console(file=StringIO(), width=80, color_system=None)
-    with console.capture() as capture:
-        console.print(make_table(metrics))
-    return "\n".join(line.rstrip() for line in capture.get().splitlines())
 
 
 def list_rows(metrics: Mapping[str, Any]) -> list[list[str]]:

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from monai_kd.experiment import (
@@ -6,6 +8,7 @@ from monai_kd.experiment import (
     check_numbers,
     check_window,
     choose_recipe,
+    describe_data,
     read_recipe,
 )
 
@@ -23,13 +26,13 @@ def test_an_unknown_recipe_is_named_with_the_nearest():
 @pytest.mark.parametrize("value", [0, -3, 2.5, "abc", True, None])
 def test_a_count_that_is_no_count_is_named(value):
     with pytest.raises(ExperimentError, match="max_epochs is"):
-        check_counts({"val_interval": 1, "max_epochs": value})
+        check_counts({"val_interval": 1, "max_epochs": value}, least=1)
 
 
-@pytest.mark.parametrize("value", [-0.1, "x", float("nan"), False])
+@pytest.mark.parametrize("value", [-0.1, 0, "x", float("nan"), float("inf"), False])
 def test_a_number_that_is_no_number_is_named(value):
     with pytest.raises(ExperimentError, match="learning_rate is"):
-        check_numbers({"seed": 0, "learning_rate": value})
+        check_numbers({"temperature": 1, "learning_rate": value}, zero=False)
 
 
 @pytest.mark.parametrize("window", [50, [48, 48], [48, 48, 50], [0, 16, 16], "48"])
@@ -39,6 +42,15 @@ def test_a_window_that_the_networks_cannot_take_is_named(window):
 
 
 def test_sound_settings_pass():
-    check_counts({"max_epochs": 3})
-    check_numbers({"temperature": 2.0, "seed": 0})
+    check_counts({"max_epochs": 3, "seed": 0}, least=0)
+    check_numbers({"soft_label_weight": 0, "temperature": 2.0}, zero=True)
     check_window([48, 64, 32], multiple=16)
+
+
+@pytest.mark.parametrize(("origin", "words"), [("phantoms", "made-up"), ("scans", "BraTS layout")])
+def test_a_model_card_tells_phantoms_from_scans(tmp_path, origin, words):
+    dataset = {"origin": origin, "training": [1, 2], "validation": [3], "test": [4]}
+    (tmp_path / "dataset.json").write_text(json.dumps(dataset))
+    described = describe_data(tmp_path / "dataset.json")
+    assert words in described
+    assert "2 training" in described

@@ -97,6 +97,15 @@ def test_keys_that_only_an_overlay_reads_are_known(start, tmp_path):
         "training": ["$@stage", "$@max_epochs, @network_def"],
     }
     start(config=config)
+    before = hash_settings(config)
+    (tmp_path / "overlay.yaml").write_text("max_epochs: 2\n")
+    assert hash_settings(config) != before
+
+
+def test_a_key_of_an_inference_bundle_is_no_key_of_a_training_one(start):
+    with pytest.raises(RuntimeError) as error:
+        start(dataset="/data/BraTS")
+    assert "unknown key 'dataset'" in message(error)
 
 
 def test_a_check_outside_a_workflow_says_so():
@@ -116,6 +125,15 @@ def test_hash_sees_every_setting_that_counts_and_no_other():
     assert hash_settings({**CONFIG, "max_epochs": 4}) != base
     assert hash_settings({**CONFIG, "settings": {"channels": 5}}) != base
     assert hash_settings({**CONFIG, "run_dir": "elsewhere", "initialize": []}) == base
+
+
+def test_hash_does_not_depend_on_the_order_of_keys(tmp_path):
+    config = {"training": ["$@b", "$@a"]}
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.yaml").write_text(f"epochs: {len(config)}\n")
+        overlay = str(tmp_path / f"{name}.yaml")
+        config[name] = {"_target_": "monai_kd.experiment.Stage", "overlay": overlay}
+    assert hash_settings(dict(reversed(config.items()))) == hash_settings(config)
 
 
 def test_reachable_settings_follow_references_through_references():

@@ -61,6 +61,14 @@ def test_finished_training_runs_no_further_step(make_training):
     assert is_finished(again.folder)
 
 
+def test_a_history_lost_by_a_kill_is_written_again(make_training):
+    training = make_training(1)
+    training.trainer.run()
+    (training.folder / "history.json").unlink()
+    make_training(1).trainer.run()
+    assert is_finished(training.folder)
+
+
 def test_a_folder_is_finished_only_after_its_last_epoch(make_training):
     training = make_training(2)
     training.trainer.add_event_handler(Events.EPOCH_COMPLETED(once=1), training.trainer.terminate)

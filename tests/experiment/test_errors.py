@@ -1,3 +1,4 @@
+import signal
 import subprocess
 import sys
 
@@ -27,7 +28,7 @@ def test_a_known_error_ends_in_one_line_however_deep_it_lies(error):
 
 def test_an_interrupt_says_that_nothing_is_lost():
     finished = run_script("KeyboardInterrupt()")
-    assert finished.returncode != 0
+    assert finished.returncode == -signal.SIGINT
     assert finished.stderr.startswith("interrupted: the same command goes on")
     assert finished.stderr.count("\n") == 1
 

@@ -24,6 +24,7 @@ def open_run(tmp_path):
                 "folder": str(tmp_path / "runs" / "demo"),
                 "resume": resume,
                 "seed": 7,
+                "settings": {"max_epochs": "@max_epochs"},
             },
             "dataset_file": str(tmp_path / "dataset.json"),
             "initialize": ["$@run.check()", "$@run.open(@dataset_file)"],
@@ -93,6 +94,24 @@ def test_a_folder_of_other_files_is_refused(tmp_path):
     with pytest.raises(ExperimentError, match="is not a run"):
         RunFolder(str(tmp_path)).check()
     assert (tmp_path / "thesis.tex").exists()
+
+
+def test_a_data_set_with_its_own_datalist_is_no_run(tmp_path):
+    (tmp_path / "dataset.json").touch()
+    (tmp_path / "imagesTr").mkdir()
+    with pytest.raises(ExperimentError, match="is not a run"):
+        RunFolder(str(tmp_path), resume="never").check()
+
+
+def test_leftovers_of_a_killed_run_neither_bar_its_name_nor_stay(open_run, tmp_path):
+    leftover = tmp_path / "runs" / "demo" / "student" / ".last-abc.pt"
+    leftover.parent.mkdir(parents=True)
+    (tmp_path / "runs" / "demo" / ".partial-x").mkdir()
+    leftover.touch()
+    (tmp_path / "runs" / "demo" / "manifest.json").write_text("{}")
+    folder = open_run()
+    assert not leftover.exists()
+    assert not (folder / ".partial-x").exists()
 
 
 def test_a_file_in_the_way_is_named(tmp_path):

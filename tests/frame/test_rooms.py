@@ -15,6 +15,7 @@ BREACHES = [
     ("monai_kd/networks/breach.py", "import ignite", "networks knows no engine"),
     ("monai_kd/networks/breach.py", "import monai_kd.distillation", "imports downwards only"),
     ("monai_kd/inference/breach.py", "import monai_kd.distillation", "nothing of distillation"),
+    ("monai_kd/inference/breach.py", "import monai_kd.networks", "imports nothing of ours"),
     ("monai_kd/distillation/breach.py", "import logging", "distillation does no logging"),
     ("monai_kd/export/breach.py", "import monai_kd.report", "imports downwards only"),
     ("monai_kd/report/breach.py", "import torch", "report reads files"),

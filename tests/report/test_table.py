@@ -1,8 +1,17 @@
 from typing import Any
 
-from monai_kd.report import format_table, make_table
+from rich.console import Console
+
+from monai_kd.report import make_table
 
 Metrics = dict[str, Any]
+
+
+def format_table(metrics: Metrics) -> str:
+    console = Console(width=80, color_system=None)
+    with console.capture() as capture:
+        console.print(make_table(metrics))
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
 
 
 def test_table_has_one_row_per_network(metrics: Metrics) -> None:

@@ -28,7 +28,9 @@ def test_all_that_the_optimiser_holds_moves_and_nothing_else(workflow):
     optimizer = parser.get_parsed_content("optimizer")
     held = {id(p) for group in optimizer.param_groups for p in group["params"]}
     before = {name: (p, p.detach().clone()) for name, p in distiller.named_parameters()}
+    teacher = copy.deepcopy(distiller.teacher.state_dict())
     parser.get_parsed_content("train#trainer").run()
+    assert all(teacher[name].equal(v) for name, v in distiller.teacher.state_dict().items())
     for name, (parameter, value) in before.items():
         assert parameter.equal(value) is (id(parameter) not in held), name
     assert {id(p) for p in (*distiller.student.parameters(), *loss.parameters())} == held

@@ -56,6 +56,12 @@ def test_every_command_of_the_readme_is_run_somewhere():
     assert all(command in ci for command, place in RUN_ELSEWHERE.items() if place == ".ci/run")
 
 
+def test_every_link_of_readme_and_docs_leads_somewhere():
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
 def test_the_sharers_command_accepts_the_bundle(project):
     (block,) = [block for block in BLOCKS if "verify_net_in_out" in block]
     finished = run_block(block, folder=project)
