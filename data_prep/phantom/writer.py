@@ -2,18 +2,12 @@
 
 import json
 import os
-import threading
-from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context, parent_process
 from pathlib import Path
-
-from rich.console import Console
-from rich.progress import track
 
 from data_prep.errors import DatasetError
 from data_prep.files import write_json
+from data_prep.parallel import map_in_parallel
 from data_prep.phantom.case import PhantomCase
 from data_prep.phantom.fields import Shape
 from data_prep.phantom.volumes import is_written, staging_folder, write_case
@@ -43,7 +37,7 @@ def write_phantoms(
     _claim(root, parameters)
     wanted = [PhantomCase(seed, number, shape) for number in range(cases)]
     missing = [case for case in wanted if not is_written(root, case)]
-    _write_cases(root, missing, workers or _cores())
+    _write_cases(root, missing, workers)
     if not (root / FINISHED).exists():
         write_json(root / FINISHED, parameters)
     (root / STARTED).unlink(missing_ok=True)
@@ -81,39 +75,8 @@ def _check_same(root: Path, found: dict[str, object], wanted: dict[str, object])
         raise DatasetError(f"{root} holds other phantoms ({details}); delete it or name another")
 
 
-def _write_cases(root: Path, cases: list[PhantomCase], workers: int) -> None:
-    if not cases:
-        return
-    with staging_folder(root) as staging:
-        write = partial(write_case, root=root, staging=staging)
-        if min(workers, len(cases)) == 1:
-            _watch(map(write, cases), len(cases))
-            return
-        count, spawn = min(workers, len(cases)), get_context("spawn")
-        with ProcessPoolExecutor(count, spawn, _end_with_parent) as pool:
-            _watch(pool.map(write, cases), len(cases))
-
-
-def _watch(results: Iterable[None], total: int) -> None:
-    """Draw the results one by one, with a progress bar if a person is watching."""
-    console = Console(stderr=True)
-    for _ in track(
-        results, "Making phantoms", total, console=console, disable=not console.is_terminal
-    ):
-        pass
-
-
-def _end_with_parent() -> None:
-    """Leave no worker behind when the main process is killed."""
-    threading.Thread(target=_wait_for_parent, daemon=True).start()
-
-
-def _wait_for_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _write_cases(root: Path, cases: list[PhantomCase], workers: int | None) -> None:
+    if cases:
+        with staging_folder(root) as staging:
+            write = partial(write_case, root=root, staging=staging)
+            map_in_parallel(write, cases, title="Making phantoms", workers=workers)

@@ -10,7 +10,7 @@ import pytest
 
 from data_prep import DatasetError, write_phantoms
 from data_prep.phantom import volumes
-from data_prep.phantom.writer import _end_with_parent
+from data_prep.parallel import _end_with_parent
 
 
 def _digests(folder):
