@@ -1,8 +1,15 @@
-"""Turns downloads into a datalist, once, and makes phantoms where there is no download."""
+"""Turns what a person downloads into what training reads: checked, voxelised, listed. Once."""
 
-from data_prep.datalist import write_datalist
+from data_prep.datalist import Split, write_datalist
 from data_prep.errors import DatasetError
-from data_prep.locating import find_or_make_cases
+from data_prep.locating import find_or_make_cases, voxelise_cases
 from data_prep.phantom import write_phantoms
 
-__all__ = ["DatasetError", "find_or_make_cases", "write_datalist", "write_phantoms"]
+__all__ = [
+    "DatasetError",
+    "Split",
+    "find_or_make_cases",
+    "voxelise_cases",
+    "write_datalist",
+    "write_phantoms",
+]

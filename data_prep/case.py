@@ -10,6 +10,7 @@ from data_prep.schemes import LabelScheme
 MODALITIES = ("t1ce", "t1", "t2", "flair")
 GRADES = ("HGG", "LGG")
 UNKNOWN = "unknown"
+PHANTOMS_FILE = "phantoms.json"  # what a folder of finished phantoms is known by
 
 
 @dataclass(frozen=True)
@@ -53,3 +54,8 @@ class Dataset:
     scheme: LabelScheme | None
     cases: tuple[Case, ...]
     findings: tuple[Finding, ...] = ()
+
+    @property
+    def origin(self) -> str:
+        """Tell made-up cases from those of patients: `phantoms` or `scans`."""
+        return "phantoms" if (self.root / PHANTOMS_FILE).is_file() else "scans"

@@ -1,104 +1,161 @@
-"""A folder of cases to a datalist: who is trained on, who chooses the model, who is held back."""
+"""Cases to a decathlon-style `dataset.json`: who is trained on, in which fold, who is held back."""
 
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from data_prep.brats import LABELS, MODALITIES, REGIONS, Case, find_cases
+from data_prep.case import Case, Dataset
+from data_prep.checks import CheckReport
 from data_prep.errors import DatasetError
 from data_prep.files import write_json
-from data_prep.phantom.writer import FINISHED
+from data_prep.findings import spoilt_cases
+from data_prep.splits import TEST, split_patients
+from data_prep.voxels import read_voxels_json
 
-SPLITS = ("training", "validation", "test")
+StrPath = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Split:
+    """How patients are divided: the part held back, and the folds of the others."""
+
+    seed: int = 0
+    test_fraction: float = 0.25
+    folds: int = 5
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One case of the list: its files and the hash of each."""
+
+    case: str
+    patient: str
+    grade: str
+    files: tuple[Path, ...]
+    label: Path | None
+    hashes: Mapping[Path, str]
 
 
 def write_datalist(
-    cases_dir: str | os.PathLike[str],
-    *,
-    output_file: str | os.PathLike[str],
-    seed: int = 0,
-    fractions: tuple[float, float] = (0.15, 0.25),
+    voxels_dir: StrPath, *, output_file: StrPath, split: Split | None = None
 ) -> Path:
-    """Split the cases below `cases_dir` and write the lists as JSON; return its path.
+    """List the voxelised cases of a folder as JSON; return its path.
 
-    `fractions` are those of validation and test; training takes the rest. All visits of a patient
-    fall in one split, and each split has its share of every grade. Paths are relative to
-    `cases_dir`, images in the order of `modality`. `sha256` covers every path, every byte and the
-    split; `origin` tells phantoms from scans.
+    All visits of a patient fall in one part. Paths are relative to the list's own folder. `sha256`
+    covers the content of every file and the split, and no path.
     """
-    root, output = Path(cases_dir), Path(output_file)
-    cases = find_cases(root)
-    splits = _split_by_patient(cases, seed, _checked_shares(fractions))
-    _check_filled(splits, fractions, root)
-    header: dict[str, object] = {
-        "name": root.resolve().name,
-        "modality": {str(index): name for index, name in enumerate(MODALITIES)},
-        "labels": {str(value): name for value, name in LABELS.items()},
-        "regions": dict(REGIONS),
-        "origin": "phantoms" if (root / FINISHED).is_file() else "scans",
+    folder, output = Path(voxels_dir), Path(output_file)
+    found = read_voxels_json(folder)
+    entries = [_voxelised_entry(record, folder) for record in found["cases"]]
+    header = {key: found[key] for key in ("name", "origin", "layout", "scheme", "regions")}
+    header |= _describe(found["modalities"], found["labels"])
+    left_out = {record["name"]: record["findings"] for record in found["left_out"]}
+    return _write(output, header | {"left_out": left_out}, entries, split or Split())
+
+
+def write_raw_datalist(
+    report: CheckReport, *, output_file: StrPath, split: Split | None = None
+) -> Path:
+    """List the cases that a check has passed as JSON, for any tool that reads such lists."""
+    dataset, output = report.dataset, Path(output_file)
+    spoilt = spoilt_cases(report.findings)
+    sound = [case for case in dataset.cases if case.name not in spoilt]
+    scheme = dataset.scheme
+    header: dict[str, Any] = {
+        "name": dataset.root.resolve().name,
+        "origin": dataset.origin,
+        "layout": dataset.layout,
+        "scheme": scheme and scheme.name,
+        "regions": scheme and dict(scheme.regions),
     }
-    lists = {name: [_record(case, root) for case in members] for name, members in splits.items()}
-    digest = hashlib.sha256(_hash_files(root, cases).encode() + json.dumps(lists).encode())
-    write_json(output, header | {"sha256": digest.hexdigest()} | lists)
+    header |= _describe(_order_in_files(sound, dataset), scheme and scheme.labels)
+    lines = [f for f in report.findings if f.rule.severity == "error"]
+    left_out = {case: [str(f) for f in lines if f.case == case] for case in sorted(spoilt)}
+    entries = [_raw_entry(case, report.hashes) for case in sound]
+    return _write(output, header | {"left_out": left_out}, entries, split or Split())
+
+
+def _describe(modalities: Sequence[str], labels: Mapping[Any, str] | None) -> dict[str, Any]:
+    named = {str(value): name for value, name in (labels or {}).items()}
+    return {
+        "modality": {str(index): name for index, name in enumerate(modalities)},
+        "labels": {"0": "background"} | named,
+    }
+
+
+def _order_in_files(cases: Sequence[Case], dataset: Dataset) -> list[str]:
+    """The modalities as a reader of the files meets them: in 4D by channel."""
+    images = cases[0].images if cases else {}
+    return sorted(dataset.modalities, key=lambda m: images[m].channel or 0 if m in images else 0)
+
+
+def _voxelised_entry(record: Mapping[str, Any], folder: Path) -> _Entry:
+    image = folder / record["image"]
+    label = folder / record["label"] if record["label"] else None
+    hashes = {image: record["image_key"]} | ({label: record["label_key"]} if label else {})
+    names = (record["name"], record["patient"], record["grade"])
+    return _Entry(*names, files=(image,), label=label, hashes=hashes)
+
+
+def _raw_entry(case: Case, hashes: Mapping[Path, str]) -> _Entry:
+    ordered = sorted(case.images.values(), key=lambda image: image.channel or 0)
+    files = tuple(dict.fromkeys(image.path for image in ordered))
+    own = {path: hashes[path] for path in case.files}
+    return _Entry(case.name, case.patient, case.grade, files, case.label, own)
+
+
+def _write(output: Path, header: dict[str, Any], entries: list[_Entry], split: Split) -> Path:
+    labelled = [entry for entry in entries if entry.label]
+    parts = split_patients(
+        {entry.patient: entry.grade for entry in labelled},
+        seed=split.seed,
+        test_fraction=split.test_fraction,
+        folds=split.folds,
+    )
+    lists: dict[str, list[dict[str, Any]]] = {"training": [], "test": [], "unlabelled": []}
+    for entry in sorted(entries, key=lambda entry: entry.case):
+        part = parts[entry.patient] if entry.label else "unlabelled"
+        fold = {"fold": part} if isinstance(part, int) else {}
+        name = part if isinstance(part, str) else "training"
+        lists[name].append(fold | _record(entry, output.absolute().parent))
+    if labelled and split.test_fraction and not (lists[TEST] and lists["training"]):
+        raise DatasetError(
+            f"{len(parts)} patient(s) are too few to train on some and hold others back; "
+            "add cases or set the test fraction to 0"
+        )
+    seal = _seal(header, lists)
+    write_json(output, header | {"sha256": seal, "seed": split.seed} | lists)
     return output
 
 
-def _checked_shares(fractions: tuple[float, float]) -> tuple[float, ...]:
-    training = 1 - sum(fractions)
-    if min(fractions) < 0 or training <= 0:
-        raise DatasetError(
-            f"fractions {fractions} of validation and test: expected two numbers >= 0, sum below 1"
-        )
-    return (training, *fractions)
+def _seal(header: Mapping[str, Any], lists: Mapping[str, list[dict[str, Any]]]) -> str:
+    """Hash of what the list means: split, contents and regions, wherever the files lie."""
+    contents = {
+        name: [
+            [record["case"], record.get("fold"), list(record["sha256"].values())]
+            for record in records
+        ]
+        for name, records in lists.items()
+    }
+    meaning = [header["modality"], header["regions"], contents]
+    return hashlib.sha256(json.dumps(meaning).encode()).hexdigest()
 
 
-def _split_by_patient(
-    cases: list[Case], seed: int, shares: tuple[float, ...]
-) -> dict[str, list[Case]]:
-    """Give each patient, grade after grade, to the split that lags furthest behind its share."""
-    splits: dict[str, list[Case]] = {name: [] for name in SPLITS}
-    given = np.zeros(len(SPLITS))
-    for number, patient in enumerate(_shuffled_patients(cases, seed), start=1):
-        lagging = int(np.argmax(np.multiply(shares, number) - given))
-        given[lagging] += 1
-        splits[SPLITS[lagging]] += [case for case in cases if case.patient == patient]
-    return {name: sorted(members, key=lambda case: case.name) for name, members in splits.items()}
+def _record(entry: _Entry, base: Path) -> dict[str, Any]:
+    files = [_relative(path, base) for path in entry.files]
+    return {
+        "case": entry.case,
+        "patient": entry.patient,
+        "grade": entry.grade,
+        "image": files if len(files) > 1 else files[0],
+        **({"label": _relative(entry.label, base)} if entry.label else {}),
+        "sha256": {_relative(path, base): digest for path, digest in entry.hashes.items()},
+    }
 
 
-def _shuffled_patients(cases: list[Case], seed: int) -> list[str]:
-    rng = np.random.Generator(np.random.PCG64(seed))
-    grades = {case.patient: case.grade for case in cases}
-    patients = [str(patient) for patient in rng.permutation(sorted(grades))]
-    return sorted(patients, key=lambda patient: grades[patient])
-
-
-def _check_filled(
-    splits: dict[str, list[Case]], fractions: tuple[float, float], root: Path
-) -> None:
-    wanted = dict(zip(SPLITS, (1.0, *fractions), strict=True))
-    empty = [name for name, members in splits.items() if wanted[name] > 0 and not members]
-    if empty:
-        count = len({case.patient for members in splits.values() for case in members})
-        raise DatasetError(
-            f"{count} patients in {root} are too few to split: none is left for {empty[0]}"
-            f" at fractions {fractions}; add cases or raise the fraction"
-        )
-
-
-def _record(case: Case, root: Path) -> dict[str, object]:
-    image = [path.relative_to(root).as_posix() for path in case.images]
-    label = case.label.relative_to(root).as_posix()
-    return {"case": case.name, "grade": case.grade, "image": image, "label": label}
-
-
-def _hash_files(root: Path, cases: Iterable[Case]) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(path for case in cases for path in case.files):
-        digest.update(path.relative_to(root).as_posix().encode() + b"\0")
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
+def _relative(path: Path, base: Path) -> str:
+    return Path(os.path.relpath(path.absolute(), base)).as_posix()

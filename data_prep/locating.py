@@ -1,10 +1,15 @@
-"""Which folder of cases a run reads: a person's own, or phantoms made on the spot."""
+"""What a run reads: a person's own scans or phantoms made on the spot, voxelised once."""
 
+import hashlib
 import os
+import sys
 from pathlib import Path
 
-from data_prep.errors import check_folder
+from data_prep.checks.report import error_lines
+from data_prep.errors import DatasetError, check_folder
+from data_prep.layouts import find_dataset
 from data_prep.phantom import write_phantoms
+from data_prep.voxels import voxelise
 
 
 def find_or_make_cases(
@@ -21,3 +26,25 @@ def find_or_make_cases(
         return write_phantoms(folder, cases=cases, size=size, seed=seed)
     check_folder(Path(dataset_dir))
     return Path(dataset_dir)
+
+
+def voxelise_cases(
+    cases_dir: str | os.PathLike[str],
+    *,
+    voxels_root: str | os.PathLike[str],
+    labels: str | None = None,
+    workers: int | None = None,
+) -> Path:
+    """Check and voxelise the cases of a folder below `voxels_root`; return where they are.
+
+    Cases that fail the check are named on stderr and left out; it stops where none is left.
+    """
+    source = Path(cases_dir).resolve()
+    place = hashlib.sha256(str(source).encode()).hexdigest()[:8]
+    folder = Path(voxels_root) / f"voxels-{source.name}-{place}"
+    report = voxelise(find_dataset(source, labels=labels), folder, workers=workers)
+    lines = error_lines(report)
+    if report.exit_code == 2:
+        raise DatasetError(f"no case in {source} can be used: {lines[0]}")
+    sys.stderr.writelines(f"{line}\n" for line in lines)
+    return folder

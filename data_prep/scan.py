@@ -16,11 +16,13 @@ from nibabel.spatialimages import HeaderDataError
 from data_prep.errors import DatasetError
 from data_prep.rules import Rule
 
-MAX_VOXELS = 512**3  # per volume; BraTS has 240 x 240 x 155
-MAX_CHANNELS = 64
+MAX_VOXELS = 2**29  # in all channels; the decathlon's largest has 512 x 512 x 1026
+BOMB_BYTES, BOMB_RATIO = 2**30, 200  # scans that large never shrink that much
+MAX_OFFSET = 2**26  # of the first voxel: what lies between are extensions of the header
 _GZIP = b"\x1f\x8b"
 _HEADERS = {348: nibabel.Nifti1Header, 540: nibabel.Nifti2Header}
 _HEADER_BYTES = max(_HEADERS)
+_MAGICS = (b"n+1", b"n+2")
 
 
 class ScanError(DatasetError):
@@ -42,8 +44,22 @@ class Scan:
 
     @property
     def affine(self) -> npt.NDArray[np.float64]:
-        """From voxel indices to mm: the sform where it is set, else the qform."""
-        return np.asarray(self.header.get_best_affine(), dtype=np.float64)
+        """From voxel indices to mm: sform, else qform, else the voxel size alone; NaN if broken."""
+        if self.header["sform_code"] > 0:
+            return np.asarray(self.header.get_sform(), dtype=np.float64)
+        if self.header["qform_code"] > 0:
+            return self.qform
+        return np.asarray(self.header.get_base_affine(), dtype=np.float64)
+
+    @property
+    def qform(self) -> npt.NDArray[np.float64]:
+        """From voxel indices to mm by the quaternion, which takes no sign of the voxel size."""
+        header = self.header.copy()
+        header["pixdim"][1:4] = np.abs(header["pixdim"][1:4])
+        try:
+            return np.asarray(header.get_qform(), dtype=np.float64)
+        except (HeaderDataError, ValueError):
+            return np.full((4, 4), np.nan)
 
     @property
     def values(self) -> npt.NDArray[Any]:
@@ -87,20 +103,37 @@ def _read_bytes(path: Path) -> bytes:
 
 def _decompress(content: bytes) -> tuple[nibabel.Nifti1Header, bytes]:
     """Inflate to the checksum, but never more than the header has claimed."""
-    stream = isal_zlib.decompressobj(wbits=31)
     try:
-        start = stream.decompress(content, _HEADER_BYTES)
+        start, _ = _inflate(content, _HEADER_BYTES)
         header = _parse_header(start)
         wanted = _size_in_bytes(header)
-        body = start + stream.decompress(stream.unconsumed_tail, max(wanted - len(start), 0) + 1)
-    except igzip_lib.IsalError as error:
+        if wanted > max(BOMB_BYTES, BOMB_RATIO * len(content)):
+            raise ScanError(Rule.ABSURD_SIZE, f"{len(content)} bytes claim to be {wanted}")
+        body, ended = _inflate(content, wanted + 1)
+    except igzip_lib.IsalError as error:  # type: ignore[misc]  # its stub says less than it is
         rule = Rule.BIT_ROT
         raise ScanError(rule, f"the compressed data is damaged ({error})") from error
-    if len(body) < wanted and not stream.eof:
+    if len(body) < wanted:
         raise ScanError(Rule.TRUNCATED, f"ends early ({len(body)} of {wanted} bytes)")
-    if len(body) > wanted or not stream.eof:
+    if len(body) > wanted:
         raise ScanError(Rule.TRAILING_BYTES, f"more than the {wanted} bytes that it claims")
+    if not ended:
+        raise ScanError(Rule.TRUNCATED, "ends before its checksum")
     return header, body
+
+
+def _inflate(content: bytes, most: int) -> tuple[bytes, bool]:
+    """Up to `most` bytes, of all members of a gzip file, and whether the last one has ended."""
+    parts: list[bytes] = []
+    left = most
+    while content.startswith(_GZIP) and left > 0:
+        stream = isal_zlib.decompressobj(wbits=31)
+        parts.append(stream.decompress(content, left))
+        left -= len(parts[-1])
+        if not stream.eof:
+            return b"".join(parts), False
+        content = stream.unused_data
+    return b"".join(parts), True
 
 
 def _parse_header(content: bytes) -> nibabel.Nifti1Header:
@@ -119,14 +152,17 @@ def _make_header(header_class: type[nibabel.Nifti1Header], block: bytes) -> niba
     try:
         header = header_class(block, check=False)
         dtype, shape = header.get_data_dtype(), header.get_data_shape()
-    except (HeaderDataError, ValueError, KeyError) as error:
+        offset = int(header["vox_offset"])
+    except (HeaderDataError, ValueError, KeyError, OverflowError) as error:
         raise ScanError(Rule.BAD_HEADER, f"header cannot be understood ({error})") from error
-    if min(shape, default=0) < 1:
-        raise ScanError(Rule.BAD_HEADER, f"shape {shape} has no voxels")
-    volume = int(np.prod(shape[:3], dtype=np.float64))
-    channels = int(np.prod(shape[3:], dtype=np.float64))
-    if volume > MAX_VOXELS or channels > MAX_CHANNELS or dtype.itemsize == 0:
+    if header["magic"].item()[:3] not in _MAGICS:
+        raise ScanError(Rule.NOT_NIFTI, "Analyze, or a header whose voxels lie in another file")
+    if min(shape, default=0) < 1 or dtype.itemsize == 0:
+        raise ScanError(Rule.BAD_HEADER, f"shape {shape} of type {dtype} has no voxels")
+    if np.prod(shape, dtype=np.float64) > MAX_VOXELS:
         raise ScanError(Rule.ABSURD_SIZE, f"claims {' x '.join(map(str, shape))} voxels")
+    if not 0 <= offset <= MAX_OFFSET:
+        raise ScanError(Rule.BAD_HEADER, f"voxels begin at byte {offset}")
     return header
 
 

@@ -1,27 +1,96 @@
-"""BraTS as downloaded (for now: 2017 to 2021)."""
+"""BraTS as downloaded: a folder of files per case, named by modality, in the two namings."""
 
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from data_prep.case import GRADES, MODALITIES, UNKNOWN, Case, Dataset, ImageFile
-from data_prep.schemes import BRATS2021
+from data_prep.case import GRADES, MODALITIES, UNKNOWN, ImageFile
+from data_prep.errors import DatasetError
+from data_prep.layouts.parts import LABEL, Identity, Part, Reading, ending_of, stem_of
+from data_prep.schemes import BRATS2021, BRATS2023, LabelScheme
 
 
-def find_brats(root: Path) -> Dataset:
-    """List the cases below `root`."""
-    folders = sorted({path.parent for path in root.rglob("*_t1ce.nii*")}, key=lambda p: p.name)
-    return Dataset(
-        root=root,
-        layout="BraTS 2017-2021",
+@dataclass(frozen=True)
+class Naming:
+    """How one generation of BraTS names the files of a case, and its visits."""
+
+    layout: str
+    separator: str
+    roles: Mapping[str, str]
+    visit: str
+    scheme: LabelScheme
+
+
+NAMINGS = (
+    Naming(
+        "BraTS 2017-2021",
+        "_",
+        {"t1ce": "t1ce", "t1": "t1", "t2": "t2", "flair": "flair", "seg": LABEL},
+        r"_\d{1,2}$",
+        BRATS2021,
+    ),
+    Naming(
+        "BraTS 2023 and later",
+        "-",
+        {"t1c": "t1ce", "t1n": "t1", "t2w": "t2", "t2f": "flair", "seg": LABEL},
+        r"-\d{3}$",
+        BRATS2023,
+    ),
+)
+_PAEDIATRIC = "-PED-"  # 1 means enhancing from 2024, necrotic before: the name does not tell
+
+
+def read_brats(root: Path, volumes: Sequence[Path]) -> Reading | None:
+    """Read cases in `root`, in a folder each, or below HGG and LGG; None if there are none."""
+    readings = [_read_naming(root, volumes, naming) for naming in NAMINGS]
+    fitting = [r for r in readings if any(part.role != LABEL for part in r.parts)]
+    if len(fitting) > 1:
+        layouts = " and ".join(reading.layout for reading in fitting)
+        raise DatasetError(
+            f"{root} mixes cases of {layouts}, whose label values differ; give each its own folder"
+        )
+    return fitting[0] if fitting else None
+
+
+def _read_naming(root: Path, volumes: Sequence[Path], naming: Naming) -> Reading:
+    grades = _listed_grades(root)
+    found = {volume: _read_name(root, volume, naming, grades) for volume in volumes}
+    parts = tuple(part for part in found.values() if part is not None)
+    ending = ending_of([part.image.path for part in parts])
+    ambiguous = any(_PAEDIATRIC in part.identity.name.upper() for part in parts)
+    return Reading(
+        layout=naming.layout,
         modalities=MODALITIES,
-        mapping={m: f"*_{m}.nii.gz" for m in (*MODALITIES, "seg")},
-        scheme=BRATS2021,
-        cases=tuple(_read_case(folder) for folder in folders),
+        patterns={role: f"*{naming.separator}{k}{ending}" for k, role in naming.roles.items()},
+        scheme=None if ambiguous else naming.scheme,
+        parts=parts,
+        strays=tuple(volume for volume, part in found.items() if part is None),
     )
 
 
-def _read_case(folder: Path) -> Case:
-    images = {m: ImageFile(next(folder.glob(f"*_{m}.nii*"))) for m in MODALITIES}
-    grade = folder.parent.name if folder.parent.name in GRADES else UNKNOWN
-    label = next(folder.glob("*_seg.nii*"), None)
-    return Case(folder.name, re.sub(r"_\d{1,2}$", "", folder.name), grade, images, label)
+def _read_name(root: Path, volume: Path, naming: Naming, grades: Mapping[str, str]) -> Part | None:
+    kinds = "|".join(naming.roles)
+    pattern = rf"(?:(?P<case>.+){naming.separator})?(?P<kind>{kinds})"
+    match = re.fullmatch(pattern, stem_of(volume), re.IGNORECASE)
+    folders = [folder.upper() for folder in volume.parent.parts]
+    depth = 2 if folders and folders[0] in GRADES else 1
+    if match is None or len(folders) > depth:
+        return None
+    name = match["case"] or (root / volume).parent.name
+    above = (folder for folder in (root.name.upper(), *folders) if folder in GRADES)
+    grade = next(above, grades.get(name, UNKNOWN))
+    patient = re.sub(naming.visit, "", name)
+    identity = Identity(name, volume.parent.as_posix(), patient, grade)
+    return Part(identity, naming.roles[match["kind"].lower()], ImageFile(root / volume))
+
+
+def _listed_grades(root: Path) -> dict[str, str]:
+    """BraTS 2020 tells grades in name_mapping.csv, where a row has a patient's names by year."""
+    grades: dict[str, str] = {}
+    for table in sorted(root.glob("name_mapping*.csv")):
+        for line in table.read_text(encoding="utf-8-sig", errors="replace").splitlines():
+            names = [name.strip() for name in line.split(",")]
+            grade = next((name for name in names if name in GRADES), UNKNOWN)
+            grades |= dict.fromkeys(names, grade)
+    return grades

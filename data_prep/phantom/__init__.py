@@ -1,5 +1,6 @@
-"""Brains that never lived, in the layout, affine and labels of BraTS 2019."""
+"""Brains that never lived, in the layouts, affine and labels of BraTS and others."""
 
+from data_prep.phantom.layouts import LAYOUTS
 from data_prep.phantom.writer import write_phantoms
 
-__all__ = ["write_phantoms"]
+__all__ = ["LAYOUTS", "write_phantoms"]

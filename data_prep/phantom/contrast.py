@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from data_prep.brats import MODALITIES
+from data_prep.case import MODALITIES
 from data_prep.phantom.anatomy import Anatomy
 from data_prep.phantom.fields import Volume, shape_of, smooth_field
 from data_prep.phantom.tumour import Tumour

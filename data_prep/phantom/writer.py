@@ -1,4 +1,4 @@
-"""Phantoms to a BraTS 2019 folder, in parallel, so that a killed run is completed by the next."""
+"""Phantoms to a folder, in parallel, so that a killed run is completed by the next."""
 
 import json
 import os
@@ -10,7 +10,14 @@ from data_prep.files import write_json
 from data_prep.parallel import map_in_parallel
 from data_prep.phantom.case import PhantomCase
 from data_prep.phantom.fields import Shape
-from data_prep.phantom.volumes import is_written, staging_folder, write_case
+from data_prep.phantom.layouts import choose_layout
+from data_prep.phantom.volumes import (
+    Destination,
+    is_written,
+    staging_folder,
+    write_case,
+    write_file,
+)
 
 GENERATOR = 1  # raise it when the same seed gives other voxels
 SMALLEST_SIDE = 32  # below it the cortex is thinner than a voxel
@@ -24,20 +31,23 @@ def write_phantoms(
     cases: int = 40,
     size: int | Shape = 96,
     seed: int = 0,
+    layout: str = "brats2019",
+    compressed: bool = True,
     workers: int | None = None,
 ) -> Path:
-    """Write `cases` phantoms of `size` voxels of 1 mm below `folder/HGG` and `folder/LGG`.
+    """Write `cases` phantoms of `size` voxels of 1 mm to `folder`, named as `layout` has it.
 
     A folder that is complete with the same parameters is reused, an unfinished one is completed,
     any other is refused. `workers` processes share the work: by default one per core.
     """
-    root = Path(folder)
-    shape = _checked_shape(cases, size, seed)
-    parameters = {"cases": cases, "generator": GENERATOR, "seed": seed, "size": list(shape)}
+    root, shape = Path(folder), _checked_shape(cases, size, seed)
+    destination = Destination(root, choose_layout(layout), ".nii.gz" if compressed else ".nii")
+    parameters: dict[str, object] = {"cases": cases, "generator": GENERATOR, "seed": seed}
+    parameters |= {"size": list(shape), "layout": layout, "compressed": compressed}
     _claim(root, parameters)
-    wanted = [PhantomCase(seed, number, shape) for number in range(cases)]
-    missing = [case for case in wanted if not is_written(root, case)]
-    _write_cases(root, missing, workers)
+    _write_missing(
+        [PhantomCase(seed, number, shape) for number in range(cases)], destination, workers
+    )
     if not (root / FINISHED).exists():
         write_json(root / FINISHED, parameters)
     (root / STARTED).unlink(missing_ok=True)
@@ -69,14 +79,20 @@ def _claim(root: Path, parameters: dict[str, object]) -> None:
 
 
 def _check_same(root: Path, found: dict[str, object], wanted: dict[str, object]) -> None:
+    found = {"layout": "brats2019", "compressed": True} | found  # the only way, once
     differing = [key for key in wanted if found.get(key) != wanted[key]]
     if differing:
         details = ", ".join(f"{key} {found.get(key)} not {wanted[key]}" for key in differing)
         raise DatasetError(f"{root} holds other phantoms ({details}); delete it or name another")
 
 
-def _write_cases(root: Path, cases: list[PhantomCase], workers: int | None) -> None:
-    if cases:
-        with staging_folder(root) as staging:
-            write = partial(write_case, root=root, staging=staging)
-            map_in_parallel(write, cases, title="Making phantoms", workers=workers)
+def _write_missing(cases: list[PhantomCase], destination: Destination, workers: int | None) -> None:
+    root, extras = destination.root, destination.layout.extras(cases, destination.ending)
+    missing = [case for case in cases if not is_written(case, destination)]
+    if not missing and all((root / name).exists() for name in extras):
+        return
+    with staging_folder(root) as staging:
+        write = partial(write_case, destination=destination, staging=staging)
+        map_in_parallel(write, missing, title="Making phantoms", workers=workers)
+        for name, text in extras.items():
+            write_file(root / name, text.encode(), staging)

@@ -3,6 +3,7 @@
 from monai_kd.experiment.choices import (
     check_counts,
     check_numbers,
+    check_share,
     check_window,
     choose_recipe,
     describe_data,
@@ -30,6 +31,7 @@ __all__ = [
     "check_configuration",
     "check_counts",
     "check_numbers",
+    "check_share",
     "check_window",
     "choose_recipe",
     "describe_data",

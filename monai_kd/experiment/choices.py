@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from monai_kd.data import count_cases
 from monai_kd.experiment.errors import ExperimentError
 
 
@@ -40,6 +41,12 @@ def check_numbers(numbers: Mapping[str, Any], *, zero: bool) -> None:
             raise ExperimentError(f"{key} is {value!r}, expected a number of {expected}")
 
 
+def check_share(name: str, value: Any) -> None:
+    """Stop unless this setting is a number from 0 to 1."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
+        raise ExperimentError(f"{name} is {value!r}, expected a number from 0 to 1")
+
+
 def check_window(window: Sequence[int], *, multiple: int) -> None:
     """Stop if the networks cannot take a window (D, H, W) of this size."""
     sizes = list(window) if isinstance(window, list | tuple) else []
@@ -51,12 +58,13 @@ def check_window(window: Sequence[int], *, multiple: int) -> None:
         )
 
 
-def describe_data(dataset_file: str | os.PathLike[str]) -> str:
+def describe_data(dataset_file: str | os.PathLike[str], *, fold: int = 0) -> str:
     """Plain words on the cases of a data set, for a model card."""
-    dataset = json.loads(Path(dataset_file).read_text())
-    counts = ", ".join(
-        f"{len(dataset[part])} {part}" for part in ("training", "validation", "test")
-    )
+    dataset = json.loads(Path(dataset_file).read_text(encoding="utf-8"))
+    counted = count_cases(dataset_file, fold=fold).items()
+    counts = ", ".join(f"{count} {part}" for part, count in counted)
     if dataset["origin"] == "phantoms":
         return f"made-up phantoms ({counts} cases); it knows nothing of patients"
-    return f"scans in the BraTS layout ({counts} cases), under the terms of whoever gave them"
+    return (
+        f"scans in the layout {dataset['layout']} ({counts} cases), under the terms of their givers"
+    )

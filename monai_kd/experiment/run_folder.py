@@ -17,6 +17,7 @@ from typing import Any
 import torch
 import yaml
 
+from monai_kd.data import count_cases
 from monai_kd.experiment.configuration import (
     PLACES,
     find_running_workflow,
@@ -73,7 +74,7 @@ class RunFolder:
                 "choose another name with --run_name NAME"
             )
 
-    def open(self, dataset_file: str | os.PathLike[str]) -> None:
+    def open(self, dataset_file: str | os.PathLike[str], *, fold: int = 0) -> None:
         """Make or reopen the folder, write down configuration and manifest, start the log."""
         config = {
             key: value
@@ -86,7 +87,13 @@ class RunFolder:
         config_hash = hash_settings(config)
         self._check_same_run(config, config_hash=config_hash, data_hash=dataset["sha256"])
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.record(config_hash=config_hash, **self._describe(dataset))
+        self.record(
+            config_hash=config_hash,
+            data_hash=dataset["sha256"],
+            cases=count_cases(dataset_file, fold=fold),
+            left_out=sorted(dataset["left_out"]),
+            **self._describe(),
+        )
         with replace_file(self.folder / CONFIG) as temporary:
             temporary.write_text(yaml.safe_dump(config, sort_keys=False))
         self._sweep()
@@ -139,7 +146,7 @@ class RunFolder:
         if before["data_hash"] != data_hash:
             raise ExperimentError(f"{self.folder} was started with other scans: {MEND}")
 
-    def _describe(self, dataset: Mapping[str, Any]) -> dict[str, Any]:
+    def _describe(self) -> dict[str, Any]:
         return {
             "run": self.folder.name,
             "created": self.read_manifest().get(
@@ -147,8 +154,6 @@ class RunFolder:
             ),
             "command": shlex.join(["python", *sys.orig_argv[1:]]),
             "seed": self.seed,
-            "data_hash": dataset["sha256"],
-            "cases": {part: len(dataset[part]) for part in ("training", "validation", "test")},
             "versions": {"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
             "device": describe_device(self.device),
             "threads": torch.get_num_threads(),

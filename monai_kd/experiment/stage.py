@@ -59,6 +59,7 @@ class Stage:
                 logging_file=False,
                 run_id="training",
                 stage_dir=str(folder),
+                dataset_file=str(self.dataset_file),
             )
             workflow.initialize()
             workflow.run()

@@ -6,6 +6,14 @@ Each module here is vendored into shared bundles, so it imports torch, monai and
 from monai_kd.inference.cases import common_folder, list_cases
 from monai_kd.inference.check_image import CheckImaged
 from monai_kd.inference.device import choose_device
+from monai_kd.inference.normalize_brain import NormalizeBraind
 from monai_kd.inference.regions_to_label import RegionsToLabeld
 
-__all__ = ["CheckImaged", "RegionsToLabeld", "choose_device", "common_folder", "list_cases"]
+__all__ = [
+    "CheckImaged",
+    "NormalizeBraind",
+    "RegionsToLabeld",
+    "choose_device",
+    "common_folder",
+    "list_cases",
+]

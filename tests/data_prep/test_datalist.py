@@ -1,98 +1,92 @@
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
-from data_prep import DatasetError, write_datalist
-from data_prep.brats import REGIONS
+from data_prep import DatasetError, voxelise_cases, write_datalist
+from data_prep.checks import check_dataset
+from data_prep.datalist import Split, write_raw_datalist
+from data_prep.layouts import find_dataset
 
-SPLITS = ("training", "validation", "test")
-
-
-def _read(folder, tmp_path, **options):
-    return json.loads(
-        write_datalist(folder, output_file=tmp_path / "list.json", **options).read_text()
-    )
+PARTS = ("training", "test", "unlabelled")
 
 
-def _names(datalist):
-    return {split: [record["case"] for record in datalist[split]] for split in SPLITS}
+def read(voxels_dir, tmp_path, **split):
+    path = write_datalist(voxels_dir, output_file=tmp_path / "list.json", split=Split(**split))
+    return json.loads(path.read_text())
 
 
-def test_every_case_falls_in_one_split(phantoms, tmp_path):
-    names = _names(_read(phantoms, tmp_path))
-    assert [len(names[split]) for split in SPLITS] == [5, 1, 2]
-    assert len({name for members in names.values() for name in members}) == 8
+def names(datalist):
+    return [record["case"] for part in PARTS for record in datalist[part]]
 
 
-def test_records_point_below_the_folder_in_the_order_of_modalities(phantoms, tmp_path):
-    datalist = _read(phantoms, tmp_path)
-    order = datalist["modality"].values()
-    assert list(order) == ["t1ce", "t1", "t2", "flair"]
-    for record in datalist["training"]:
-        assert all((phantoms / path).is_file() for path in [*record["image"], record["label"]])
-        assert all(f"_{kind}." in path for kind, path in zip(order, record["image"], strict=True))
+@pytest.fixture(scope="module")
+def voxels_dir(phantoms, tmp_path_factory):
+    return voxelise_cases(phantoms, voxels_root=tmp_path_factory.mktemp("voxels"), workers=1)
 
 
-def test_regions_keep_their_order(phantoms, tmp_path):
-    regions = _read(phantoms, tmp_path)["regions"]
-    assert list(regions.items()) == [(name, list(labels)) for name, labels in REGIONS.items()]
+def test_every_case_falls_in_one_part(voxels_dir, tmp_path):
+    datalist = read(voxels_dir, tmp_path)
+    assert [len(datalist[part]) for part in PARTS] == [6, 2, 0]
+    assert len(set(names(datalist))) == 8
 
 
-def test_each_split_has_its_share_of_every_grade(many_cases, tmp_path):
-    datalist = _read(many_cases, tmp_path)
-    low = {split: sum(r["grade"] == "LGG" for r in datalist[split]) for split in SPLITS}
-    assert [len(datalist[split]) for split in SPLITS] == [24, 6, 10]
-    assert all(abs(low[split] - len(datalist[split]) / 4) < 1 for split in SPLITS)
+def test_records_lead_from_the_lists_own_folder_to_the_files(voxels_dir, tmp_path):
+    for record in read(voxels_dir, tmp_path)["training"]:
+        assert (tmp_path / record["image"]).is_file()
+        assert (tmp_path / record["label"]).is_file()
+        assert list(record["sha256"]) == [record["image"], record["label"]]
+        assert not Path(record["image"]).is_absolute()
 
 
-def test_visits_of_a_patient_never_straddle_splits(many_cases, tmp_path):
-    for first in list(many_cases.glob("*/*_1")):
-        _make_case(first.with_name(first.name[:-1] + "2"))
-    names = _names(_read(many_cases, tmp_path))
-    patients = [{name[:-2] for name in names[split]} for split in SPLITS]
-    assert sum(len(members) for members in patients) == 40
-    assert sum(len(members) for members in names.values()) == 80
+def test_the_list_says_what_it_holds(voxels_dir, tmp_path):
+    datalist = read(voxels_dir, tmp_path)
+    assert datalist["origin"] == "phantoms"
+    assert datalist["scheme"] == "brats2021"
+    assert list(datalist["modality"].values()) == ["t1ce", "t1", "t2", "flair"]
+    assert datalist["labels"]["4"] == "enhancing tumour"
+    assert list(datalist["regions"].items()) == [
+        ("TC", [1, 4]), ("WT", [1, 2, 4]), ("ET", [4])
+    ]  # fmt: skip
 
 
-def test_the_seed_decides_the_split(many_cases, tmp_path):
-    splits = [_names(_read(many_cases, tmp_path, seed=seed)) for seed in (0, 0, 1)]
-    assert splits[0] == splits[1] != splits[2]
+def test_the_seal_follows_content_and_split_but_not_the_place(phantoms, voxels_dir, tmp_path):
+    moved = shutil.copytree(phantoms, tmp_path / "elsewhere")
+    again = voxelise_cases(moved, voxels_root=tmp_path, workers=1)
+    here, there = read(voxels_dir, tmp_path)["sha256"], read(again, tmp_path)["sha256"]
+    shutil.copy(*sorted(moved.glob("HGG/*_001_1/*_t[12].nii.gz")))
+    assert here == there != read(voxels_dir, tmp_path, seed=1)["sha256"]
 
 
-def test_the_hash_follows_bytes_and_names_but_not_the_place(own_phantoms, phantoms, tmp_path):
-    here, there = (_read(folder, tmp_path)["sha256"] for folder in (phantoms, own_phantoms))
-    shutil.copy(*sorted(own_phantoms.glob("HGG/*_001_1/*_t[12].nii.gz")))
-    assert here == there != _read(own_phantoms, tmp_path)["sha256"]
-
-
-def test_too_few_patients_name_the_empty_split(phantoms, tmp_path):
+def test_too_few_patients_are_told(phantoms, tmp_path):
     few = shutil.copytree(phantoms / "LGG", tmp_path / "few")
-    with pytest.raises(DatasetError, match=r"2 patients in .* too few to split: none is left for"):
-        write_datalist(few, output_file=tmp_path / "list.json")
+    shutil.rmtree(sorted(few.iterdir())[0])
+    voxels = voxelise_cases(few, voxels_root=tmp_path, workers=1)
+    with pytest.raises(DatasetError, match=r"1 patient\(s\) are too few"):
+        write_datalist(voxels, output_file=tmp_path / "list.json")
     assert not (tmp_path / "list.json").exists()
 
 
-def test_a_split_of_fraction_zero_may_be_empty(phantoms, tmp_path):
-    names = _names(_read(phantoms, tmp_path, fractions=(0.25, 0)))
-    assert [len(names[split]) for split in SPLITS] == [6, 2, 0]
+def test_a_case_without_label_is_listed_as_unlabelled(own_phantoms, tmp_path):
+    label = next(own_phantoms.glob("HGG/*_001_1/*_seg.nii.gz"))
+    label.unlink()
+    voxels = voxelise_cases(own_phantoms, voxels_root=tmp_path, workers=1)
+    (record,) = read(voxels, tmp_path)["unlabelled"]
+    assert record["case"] == label.parent.name
+    assert "label" not in record
 
 
-@pytest.mark.parametrize("fractions", [(0.5, 0.5), (-0.1, 0.2)])
-def test_impossible_fractions_are_refused(phantoms, tmp_path, fractions):
-    with pytest.raises(DatasetError, match="sum below 1"):
-        write_datalist(phantoms, output_file=tmp_path / "list.json", fractions=fractions)
-
-
-@pytest.fixture
-def many_cases(tmp_path):
-    for number in range(40):
-        grade = "LGG" if number % 4 == 3 else "HGG"
-        _make_case(tmp_path / "many" / grade / f"BraTS19_X_{number:03d}_1")
-    return tmp_path / "many"
-
-
-def _make_case(folder):
-    folder.mkdir(parents=True)
-    for kind in ("t1ce", "t1", "t2", "flair", "seg"):
-        (folder / f"{folder.name}_{kind}.nii.gz").touch()
+def test_a_raw_list_points_at_the_scans_and_names_who_is_left_out(own_phantoms, tmp_path):
+    spoilt = next(own_phantoms.glob("HGG/*_002_1/*_t2.nii.gz"))
+    spoilt.write_bytes(b"")
+    report = check_dataset(find_dataset(own_phantoms), workers=1)
+    path = write_raw_datalist(report, output_file=tmp_path / "dataset.json")
+    datalist = json.loads(path.read_text())
+    assert list(datalist["left_out"]) == [spoilt.parent.name]
+    assert len(names(datalist)) == 7
+    order = datalist["modality"].values()
+    for record in datalist["training"]:
+        for kind, image in zip(order, record["image"], strict=True):
+            assert (tmp_path / image).is_file()
+            assert f"_{kind}." in image

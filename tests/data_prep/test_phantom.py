@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from data_prep.brats import MODALITIES
+from data_prep.case import MODALITIES
 from data_prep.phantom.anatomy import grow_anatomy
 from data_prep.phantom.case import PhantomCase, make_volumes
 from data_prep.phantom.contrast import render

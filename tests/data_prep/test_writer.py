@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from data_prep import DatasetError, write_phantoms
-from data_prep.phantom import volumes
 from data_prep.parallel import _end_with_parent
+from data_prep.phantom import volumes
+from data_prep.phantom.layouts import choose_layout
 
 
 def _digests(folder):
@@ -53,7 +54,7 @@ def test_a_lost_file_comes_back(own_phantoms):
     assert _digests(own_phantoms) == before
 
 
-def test_a_killed_run_leaves_whole_cases_and_is_completed(phantoms, tmp_path):
+def test_a_killed_run_leaves_whole_files_and_is_completed(phantoms, tmp_path):
     folder = tmp_path / "killed"
     code = (
         f"import data_prep; data_prep.write_phantoms({str(folder)!r}, cases=8, size=32, workers=1)"
@@ -77,9 +78,12 @@ def test_what_a_killed_run_left_long_ago_is_swept(tmp_path, monkeypatch):
 
 
 def test_a_case_that_another_run_has_written_is_kept(own_phantoms, tmp_path):
-    case = volumes.PhantomCase(0, 0, (32, 32, 32))
-    volumes.write_case(case, root=own_phantoms, staging=tmp_path)
-    assert not (tmp_path / case.name).exists()
+    before = {path: path.stat().st_mtime_ns for path in own_phantoms.rglob("*")}
+    destination = volumes.Destination(own_phantoms, choose_layout("brats2019"), ".nii.gz")
+    volumes.write_case(
+        volumes.PhantomCase(0, 0, (32, 32, 32)), destination=destination, staging=tmp_path
+    )
+    assert {path: path.stat().st_mtime_ns for path in own_phantoms.rglob("*")} == before
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from monai_kd.experiment import (
     ExperimentError,
     check_counts,
     check_numbers,
+    check_share,
     check_window,
     choose_recipe,
     describe_data,
@@ -47,10 +48,22 @@ def test_sound_settings_pass():
     check_window([48, 64, 32], multiple=16)
 
 
-@pytest.mark.parametrize(("origin", "words"), [("phantoms", "made-up"), ("scans", "BraTS layout")])
+@pytest.mark.parametrize(("origin", "words"), [("phantoms", "made-up"), ("scans", "layout BIDS")])
 def test_a_model_card_tells_phantoms_from_scans(tmp_path, origin, words):
-    dataset = {"origin": origin, "training": [1, 2], "validation": [3], "test": [4]}
+    training = [{"fold": fold} for fold in (0, 1, 2)]
+    dataset = {"origin": origin, "layout": "BIDS", "training": training, "test": [{}]}
     (tmp_path / "dataset.json").write_text(json.dumps(dataset))
     described = describe_data(tmp_path / "dataset.json")
     assert words in described
-    assert "2 training" in described
+    assert "2 training, 1 validation, 1 test" in described
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5, "half", True, float("nan")])
+def test_a_share_outside_of_zero_to_one_is_refused_by_name(share):
+    with pytest.raises(ExperimentError, match="modality_dropout is .*, expected a number from 0 to"):
+        check_share("modality_dropout", share)
+
+
+def test_the_ends_of_a_share_are_allowed():
+    check_share("modality_dropout", 0)
+    check_share("modality_dropout", 1.0)

@@ -8,7 +8,8 @@ from monai.bundle import ConfigWorkflow
 from monai_kd.experiment import ExperimentError, RunFolder
 from monai_kd.experiment.run_folder import log_to_file
 
-DATASET = {"sha256": "abc", "training": [1, 2], "validation": [3], "test": [4]}
+TRAINING = [{"fold": 1}, {"fold": 1}, {"fold": 0}]
+DATASET = {"sha256": "abc", "training": TRAINING, "test": [{}], "left_out": {"bad": ["why"]}}
 
 
 @pytest.fixture
@@ -49,6 +50,7 @@ def test_manifest_tells_versions_seed_hashes_command_and_cases(open_run):
     assert manifest["seed"] == 7
     assert manifest["data_hash"] == "abc"
     assert manifest["cases"] == {"training": 2, "validation": 1, "test": 1}
+    assert manifest["left_out"] == ["bad"]
     assert manifest["settings"]["max_epochs"] == 3
 
 

@@ -1,4 +1,4 @@
-"""What `bundles/preprocessing.yaml` promises to training and inference."""
+"""What `bundles/preprocessing.yaml` promises."""
 
 import itertools
 from pathlib import Path
@@ -23,24 +23,19 @@ def read_transforms(*parts: str) -> Compose:
 
 @pytest.fixture
 def case(tmp_path: Path) -> dict[str, Any]:
-    """Four BraTS-like volumes (30 24 20) with an empty border, one 4D file, and a label."""
+    """Four BraTS-like volumes (30 24 20) with an empty border, and one 4D file of them."""
     noise = np.random.default_rng(0)
     scan = np.zeros((4, 30, 24, 20), np.int16)
     scan[:, 4:26, 3:21, 2:18] = noise.integers(50, 400, (4, 22, 18, 16))
-    label = np.zeros(scan.shape[1:], np.int16)
-    label[8:16, 8:16, 6:14], label[10:14, 10:14, 8:12], label[11:13, 11:13, 9:11] = 2, 4, 1
-    save(tmp_path, scan=scan, label=label, affine=BRATS)
+    save(tmp_path, scan=scan, affine=BRATS)
     return {
         "image": [str(tmp_path / f"{name}.nii.gz") for name in NAMES],
         "stacked": str(tmp_path / "scan4d.nii.gz"),
-        "label": str(tmp_path / "seg.nii.gz"),
     }
 
 
-def save(folder: Path, *, scan: np.ndarray, label: np.ndarray, affine: np.ndarray) -> None:
-    volumes = dict(
-        zip((*NAMES, "seg", "scan4d"), (*scan, label, np.moveaxis(scan, 0, -1)), strict=True)
-    )
+def save(folder: Path, *, scan: np.ndarray, affine: np.ndarray) -> None:
+    volumes = dict(zip((*NAMES, "scan4d"), (*scan, np.moveaxis(scan, 0, -1)), strict=True))
     for name, volume in volumes.items():
         nibabel.save(nibabel.Nifti1Image(volume, affine), folder / f"{name}.nii.gz")
 
@@ -62,39 +57,19 @@ def test_the_image_is_cut_to_the_head_and_normalised(case: dict[str, Any]) -> No
         torch.testing.assert_close(channel[channel != 0].std(correction=0), torch.tensor(1.0))
 
 
-def test_training_sees_the_image_that_inference_sees(case: dict[str, Any]) -> None:
-    alone = read_transforms("image")({"image": case["image"]})["image"]
-    labelled = read_transforms("label", "image")(case)
-    assert torch.equal(labelled["image"].as_tensor(), alone.as_tensor())
-
-
-def test_the_label_becomes_nested_float_regions_on_the_grid_of_the_image(
-    case: dict[str, Any],
-) -> None:
-    prepared = read_transforms("label", "image")(case)
-    core, whole, enhancing = prepared["label"].as_tensor()
-    assert prepared["label"].shape[1:] == prepared["image"].shape[1:]
-    assert prepared["label"].dtype == torch.float32
-    assert [int(region.sum()) for region in (whole, core, enhancing)] == [512, 64, 56]
-    assert (core <= whole).all()
-    assert (enhancing <= core).all()
-
-
 @pytest.mark.parametrize("axes", list(itertools.permutations(range(3))))
 def test_storage_order_and_direction_make_no_difference(
     case: dict[str, Any], axes: tuple[int, ...]
 ) -> None:
-    expected = read_transforms("label", "image")(case)
-    folder = Path(case["label"]).parent
+    expected = read_transforms("image")({"image": case["image"]})["image"]
+    folder = Path(case["stacked"]).parent
     scan = nibabel.load(case["stacked"])
     turned = nibabel.orientations.axcodes2ornt("".join("RAS"[axis] for axis in axes))
     turn = nibabel.orientations.ornt_transform(nibabel.io_orientation(scan.affine), turned)
-    stored, label = scan.as_reoriented(turn), nibabel.load(case["label"]).as_reoriented(turn)
-    voxels = np.moveaxis(np.asarray(stored.dataobj), -1, 0)
-    save(folder, scan=voxels, label=np.asarray(label.dataobj), affine=stored.affine)
-    found = read_transforms("label", "image")(case)
-    for key in ("image", "label"):
-        torch.testing.assert_close(found[key].as_tensor(), expected[key].as_tensor())
+    stored = scan.as_reoriented(turn)
+    save(folder, scan=np.moveaxis(np.asarray(stored.dataobj), -1, 0), affine=stored.affine)
+    found = read_transforms("image")({"image": case["image"]})["image"]
+    torch.testing.assert_close(found.as_tensor(), expected.as_tensor())
 
 
 def test_other_voxel_sizes_are_brought_to_one_millimetre(case: dict[str, Any]) -> None:

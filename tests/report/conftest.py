@@ -19,6 +19,7 @@ MANIFEST = {
     "device": "cpu",
     "threads": 2,
     "cases": {"training": 24, "validation": 6, "test": 10},
+    "left_out": ["glioma_<9>"],
     "teacher": {"folder": "runs/teacher", "sha256": "f00d"},
     "settings": {"max_epochs": 2},
 }

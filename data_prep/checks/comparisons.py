@@ -1,0 +1,138 @@
+"""Whether the scans of one case belong together."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import nibabel
+import numpy as np
+import numpy.typing as npt
+
+from data_prep.checks.geometry import (
+    GRID_TOLERANCE_MM,
+    Fault,
+    Matrix,
+    corners_mm,
+    spacing_of,
+    write_mm,
+    write_shape,
+)
+from data_prep.checks.intensities import take_sample
+from data_prep.rules import Rule
+from data_prep.scan import Scan
+
+LEAST_OVERLAP = 0.5  # of the smaller field of view
+MOST_OUTSIDE = 0.5  # of the labelled voxels
+FEWEST_BRAIN_VOXELS = 1000
+CLEAR_MARGIN = 0.05  # of a correlation: between t1ce and flair, tumours blur the difference
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Values turned to right, front, top by the scan's own affine, so that grids compare."""
+
+    values: npt.NDArray[Any]
+    affine: Matrix
+
+    @property
+    def corners(self) -> Matrix:
+        """Centres of the eight corner voxels, in mm."""
+        return corners_mm(self.affine, self.values.shape)
+
+
+def place(scan: Scan) -> Placed:
+    """Turn a 3D scan by flips and swaps of its axes; nothing is resampled or copied."""
+    turn = nibabel.orientations.io_orientation(scan.affine)
+    back = nibabel.orientations.inv_ornt_aff(turn, scan.voxels.shape)
+    return Placed(nibabel.orientations.apply_orientation(scan.values, turn), scan.affine @ back)
+
+
+def share_grid(one: Placed, other: Placed) -> bool:
+    """Tell whether each voxel of one lies where the same voxel of the other lies."""
+    if one.values.shape != other.values.shape:
+        return False
+    apart = np.linalg.norm(one.corners - other.corners, axis=1)
+    return bool(apart.max() <= GRID_TOLERANCE_MM)
+
+
+def grid_faults(images: Mapping[str, Placed]) -> Iterator[tuple[str, Fault]]:
+    """Compare each modality's grid with that of the first."""
+    reference, *others = images
+    for modality in others:
+        fault = _compare_grids(reference, images[reference], images[modality])
+        if fault is not None:
+            yield modality, fault
+
+
+def same_modality_faults(images: Mapping[str, Placed]) -> Iterator[tuple[str, Fault]]:
+    """Tell which modality holds the voxels of an earlier one."""
+    for earlier, later in combinations(images, 2):
+        if np.array_equal(images[earlier].values, images[later].values):
+            yield later, (Rule.SAME_MODALITY, f"{later} holds the same voxels as {earlier}")
+
+
+def swap_fault(images: Mapping[str, Placed]) -> Fault | None:
+    """Tell whether modalities look as if they had changed names.
+
+    Fluid is bright on t2 alone, so t2 is less like t1 than flair is; and t1ce, being t1 with
+    contrast agent, is more like t1 than flair is.
+    """
+    samples = {name: take_sample(images[name].values) for name in ("t1", "t1ce", "t2", "flair")}
+    brain = np.all([sample != 0 for sample in samples.values()], axis=0)
+    if brain.sum() < FEWEST_BRAIN_VOXELS:
+        return None
+    matrix = np.corrcoef([sample[brain].astype(np.float64) for sample in samples.values()])
+    likeness = dict(zip(samples, matrix[0].tolist(), strict=True))
+    seen = ", ".join(f"{likeness[name]:.2f} with {name}" for name in ("t1ce", "flair", "t2"))
+    if likeness["t2"] > likeness["flair"] or likeness["flair"] > likeness["t1ce"] + CLEAR_MARGIN:
+        return Rule.SWAPPED, f"t1 correlates {seen}; expected in falling order"
+    return None
+
+
+def label_place_fault(label: Placed, images: Mapping[str, Placed]) -> Fault | None:
+    """Tell whether the label lies on no image's grid, or for the most part outside the brain."""
+    shared = [image for image in images.values() if share_grid(label, image)]
+    if not shared:
+        name, image = next(iter(images.items()))
+        return Rule.LABEL_GRID, f"{_tell_difference(label, image)} {name}"
+    marked = label.values != 0
+    brain = np.any([image.values[marked] != 0 for image in shared], axis=0)
+    outside = 1 - brain.mean() if brain.size else 0.0
+    if outside > MOST_OUTSIDE:
+        return Rule.LABEL_OUTSIDE, f"{outside:.0%} of {brain.size} voxels lie where images are 0"
+    return None
+
+
+def _compare_grids(name: str, reference: Placed, other: Placed) -> Fault | None:
+    if share_grid(reference, other):
+        return None
+    seen = f"{_tell_difference(other, reference)} {name}"
+    overlap = _overlap(reference.corners, other.corners)
+    spacings = spacing_of(reference.affine), spacing_of(other.affine)
+    if overlap < LEAST_OVERLAP:
+        return Rule.GRIDS_DIFFER, f"{seen}; {overlap:.0%} of the fields of view overlap"
+    if not np.allclose(*spacings, rtol=0, atol=GRID_TOLERANCE_MM):
+        return Rule.OWN_SPACING, seen
+    same_shape = reference.values.shape == other.values.shape
+    return Rule.GRIDS_DIFFER if same_shape else Rule.SHAPES_DIFFER, seen
+
+
+def _tell_difference(one: Placed, other: Placed) -> str:
+    """Say how the first differs, so that the name of the second can follow."""
+    shapes = one.values.shape, other.values.shape
+    spacings = spacing_of(one.affine), spacing_of(other.affine)
+    if shapes[0] == shapes[1]:
+        apart = np.linalg.norm(one.corners - other.corners, axis=1).max()
+        return f"corners up to {apart:.3g} mm away from those of"
+    if np.allclose(*spacings, rtol=0, atol=GRID_TOLERANCE_MM):
+        return f"{write_shape(shapes[0])} voxels, not {write_shape(shapes[1])} as"
+    return f"voxels of {write_mm(spacings[0])} mm, not {write_mm(spacings[1])} as"
+
+
+def _overlap(one: Matrix, other: Matrix) -> float:
+    """Volume that two fields of view share, of that of the smaller."""
+    low = np.maximum(one.min(axis=0), other.min(axis=0))
+    high = np.minimum(one.max(axis=0), other.max(axis=0))
+    smaller = min(float(np.ptp(corners, axis=0).prod()) for corners in (one, other))
+    return float(np.clip(high - low, 0, None).prod()) / smaller

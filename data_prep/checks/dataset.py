@@ -1,0 +1,145 @@
+"""All cases of a dataset, each checked by itself in parallel, then beside the others."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from data_prep.case import Case, Dataset
+from data_prep.checks.comparisons import place
+from data_prep.checks.geometry import spacing_of, write_mm, write_shape
+from data_prep.checks.inspection import inspect_case, merge_alike
+from data_prep.findings import Finding, spoilt_cases
+from data_prep.parallel import map_in_parallel
+from data_prep.rules import Rule
+
+SMALL_BYTES = 32 * 2**20  # less is read before a second process has started
+MOST = 0.8  # of the cases have the usual grid, or there is no usual one
+FEWEST = 5  # cases among which one can be unusual
+
+Trait = TypeVar("Trait", tuple[int, ...], tuple[float, ...])
+
+
+@dataclass(frozen=True)
+class CaseSummary:
+    """What is kept of an inspected case when its voxels are let go; grid of the first image."""
+
+    case: Case
+    findings: tuple[Finding, ...]
+    hashes: Mapping[Path, str]
+    label_counts: Mapping[float, int]
+    shape: tuple[int, ...] | None
+    spacing_mm: tuple[float, ...] | None
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """All findings, errors first, and the sha256 of each file that could be read."""
+
+    dataset: Dataset
+    findings: tuple[Finding, ...]
+    hashes: Mapping[Path, str]
+    label_counts: Mapping[str, Mapping[float, int]]
+
+    @property
+    def usable_cases(self) -> tuple[Case, ...]:
+        """The cases without an error; none where the dataset as a whole has one."""
+        spoilt = spoilt_cases(self.findings)
+        cases = self.dataset.cases
+        return () if "" in spoilt else tuple(case for case in cases if case.name not in spoilt)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Names of the cases that have an error, whether their files could be listed or not."""
+        return tuple(sorted(spoilt_cases(self.findings) - {""}))
+
+    @property
+    def exit_code(self) -> int:
+        """0: no error; 1: some cases are left out; 2: nothing is usable."""
+        if not self.usable_cases:
+            return 2
+        return 1 if spoilt_cases(self.findings) else 0
+
+
+def check_dataset(dataset: Dataset, *, workers: int | None = None) -> CheckReport:
+    """Read every file of every case to its last byte, in `workers` processes, and judge it."""
+    settings = replace(dataset, cases=(), findings=())  # what is sent along with every case
+    summaries = map_in_parallel(
+        partial(summarise_case, dataset=settings),
+        dataset.cases,
+        title="Checking cases",
+        workers=1 if _is_small(dataset) else workers,
+    )
+    found = [finding for summary in summaries for finding in summary.findings]
+    found += [*dataset.findings, *_dataset_findings(dataset, summaries)]
+    severities = ("error", "warning", "note")
+    found.sort(key=lambda finding: severities.index(finding.rule.severity))
+    hashes = {path: digest for summary in summaries for path, digest in summary.hashes.items()}
+    counts = {summary.case.name: summary.label_counts for summary in summaries}
+    return CheckReport(dataset, tuple(found), hashes, counts)
+
+
+def summarise_case(case: Case, *, dataset: Dataset) -> CaseSummary:
+    """Inspect a case and let its voxels go: what remains travels lightly between processes."""
+    inspection = inspect_case(case, dataset=dataset)
+    first = next(iter(inspection.scans.values()), None)
+    grid = None if first is None else place(first)
+    return CaseSummary(
+        case,
+        inspection.findings,
+        inspection.hashes,
+        inspection.label_counts,
+        shape=None if grid is None else grid.values.shape,
+        spacing_mm=None if grid is None else tuple(spacing_of(grid.affine).round(3).tolist()),
+    )
+
+
+def _is_small(dataset: Dataset) -> bool:
+    files = (file for case in dataset.cases for file in case.files)
+    return sum(file.stat().st_size for file in files if file.is_file()) < SMALL_BYTES
+
+
+def _dataset_findings(dataset: Dataset, summaries: Sequence[CaseSummary]) -> Iterator[Finding]:
+    yield from merge_alike(list(_same_scans(dataset, summaries)))
+    yield from _odd_grids(summaries)
+    values = sorted({value for summary in summaries for value in summary.label_counts})
+    if dataset.scheme is None and values:
+        seen = ", ".join(f"{value:g}" for value in values[:10])
+        yield Finding(
+            Rule.NO_SCHEME, "", "", f"labels hold 0, {seen}, and nothing says what they are"
+        )
+
+
+def _same_scans(dataset: Dataset, summaries: Sequence[CaseSummary]) -> Iterator[Finding]:
+    """The same bytes in two cases: they would leak from training to test. Labels may be alike."""
+    first: dict[str, str] = {}
+    for summary in summaries:
+        name = summary.case.name
+        for path in dict.fromkeys(image.path for image in summary.case.images.values()):
+            earlier = first.setdefault(summary.hashes.get(path, f"unread {path}"), name)
+            if earlier != name:
+                file = path.relative_to(dataset.root).as_posix()
+                yield Finding(Rule.SAME_SCAN, name, file, f"the same bytes as in case {earlier}")
+
+
+def _odd_grids(summaries: Sequence[CaseSummary]) -> Iterator[Finding]:
+    shapes = {s.case.name: s.shape for s in summaries if s.shape is not None}
+    spacings = {s.case.name: s.spacing_mm for s in summaries if s.spacing_mm is not None}
+    for name, (own, usual) in _unusual(shapes).items():
+        detail = f"{write_shape(own)} voxels, others have {write_shape(usual)}"
+        yield Finding(Rule.ODD_GRID, name, "", detail)
+    for name, (length, usual_length) in _unusual(spacings).items():
+        detail = f"voxels of {write_mm(length)} mm, others have {write_mm(usual_length)}"
+        yield Finding(Rule.ODD_GRID, name, "", detail)
+
+
+def _unusual(traits: Mapping[str, Trait]) -> dict[str, tuple[Trait, Trait]]:
+    """The few cases that differ from what nearly all have: their own trait and the usual one."""
+    if len(traits) < FEWEST:
+        return {}
+    usual, count = Counter(traits.values()).most_common(1)[0]
+    if count < MOST * len(traits):
+        return {}
+    return {name: (trait, usual) for name, trait in traits.items() if trait != usual}

@@ -1,0 +1,169 @@
+"""One case, read and checked: its scans as 3D volumes, and what is wrong with them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from data_prep.case import MODALITIES, Case, Dataset, ImageFile
+from data_prep.checks.comparisons import (
+    Placed,
+    grid_faults,
+    label_place_fault,
+    place,
+    same_modality_faults,
+    swap_fault,
+)
+from data_prep.checks.geometry import Fault, geometry_faults
+from data_prep.checks.intensities import intensity_faults, type_faults
+from data_prep.checks.labels import count_values, label_faults
+from data_prep.findings import Finding, spoilt_cases
+from data_prep.rules import Rule
+from data_prep.scan import Scan, ScanError, read_scan
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """One case with its voxels: an image that could not be read is not among the `scans`.
+
+    All scans are 3D, as they are stored. `hashes` are the sha256 of the files that could be read,
+    `label_counts` the voxels per value other than 0.
+    """
+
+    case: Case
+    scans: Mapping[str, Scan]
+    label: Scan | None
+    hashes: Mapping[Path, str]
+    label_counts: Mapping[float, int]
+    findings: tuple[Finding, ...]
+
+    @property
+    def usable(self) -> bool:
+        """Whether nothing was found that is an error."""
+        return not spoilt_cases(self.findings)
+
+
+def inspect_case(case: Case, *, dataset: Dataset) -> Inspection:
+    """Read all files of `case` to their last byte and check them one by one, then together."""
+    inspector = _Inspector(case, dataset)
+    return inspector.inspect()
+
+
+def merge_alike(findings: Sequence[Finding]) -> list[Finding]:
+    """Tell once, at the first file, what is the same in several files of a case."""
+    groups: dict[tuple[Rule, str, str], list[Finding]] = {}
+    for finding in findings:
+        key = (finding.rule, finding.case, finding.detail)
+        groups.setdefault(key, []).append(finding)
+    return [_merge(group) for group in groups.values()]
+
+
+class _Inspector:
+    """What has been read and found of one case so far."""
+
+    def __init__(self, case: Case, dataset: Dataset) -> None:
+        self.case = case
+        self.dataset = dataset
+        self.stripped = set(dataset.modalities) <= set(MODALITIES)
+        self.findings: list[Finding] = []
+        self.files: dict[Path, Scan | None] = {}
+        self.counts: dict[float, int] = {}
+
+    def inspect(self) -> Inspection:
+        """Check each image, the label, then all that passed beside each other."""
+        images = {name: self._read_image(name, file) for name, file in self.case.images.items()}
+        scans = {name: scan for name, scan in images.items() if scan is not None}
+        label = None if self.case.label is None else self._read_label(self.case.label)
+        self._compare(scans, label)
+        hashes = {path: scan.sha256 for path, scan in self.files.items() if scan is not None}
+        findings = tuple(merge_alike(self.findings))
+        return Inspection(self.case, scans, label, hashes, self.counts, findings)
+
+    def _read_image(self, name: str, file: ImageFile) -> Scan | None:
+        scan = self._read(file.path)
+        if scan is None:
+            return None
+        told = name if file.channel is not None else ""
+        volume = _take_volume(scan, file.channel)
+        faults = list(_header_faults(volume))
+        if not _spoil(faults):
+            faults += intensity_faults(volume.values, stripped=self.stripped)
+        self._note(file.path, faults, told)
+        return None if _spoil(faults) else volume
+
+    def _read_label(self, path: Path) -> Scan | None:
+        scan = self._read(path)
+        if scan is None:
+            return None
+        label = _take_volume(scan, None)
+        faults = list(_header_faults(label))
+        if not _spoil(faults):
+            values = label.values
+            self.counts = count_values(values)
+            faults += label_faults(self.counts, scheme=self.dataset.scheme, dtype=values.dtype)
+        self._note(path, faults)
+        return None if _spoil(faults) else label
+
+    def _read(self, path: Path) -> Scan | None:
+        if path not in self.files:
+            try:
+                self.files[path] = scan = read_scan(path)
+            except ScanError as error:
+                self.files[path] = None
+                self._note(path, [(error.rule, str(error))])
+            else:
+                if scan.plain_as_gzip:
+                    self._note(path, [(Rule.PLAIN_AS_GZIP, "begins with no gzip mark")])
+        return self.files[path]
+
+    def _compare(self, scans: Mapping[str, Scan], label: Scan | None) -> None:
+        images = {name: place(scan) for name, scan in scans.items()}
+        for name, fault in _image_faults(images):
+            self._note(self.case.images[name].path, [fault])
+        fault_of_label = label_place_fault(place(label), images) if label and images else None
+        if self.case.label is not None and fault_of_label is not None:
+            self._note(self.case.label, [fault_of_label])
+
+    def _note(self, path: Path, faults: list[Fault], modality: str = "") -> None:
+        file = path.relative_to(self.dataset.root).as_posix()
+        for rule, detail in faults:
+            told = f"{modality}: {detail}" if modality else detail
+            self.findings.append(Finding(rule, self.case.name, file, told))
+
+
+def _merge(alike: Sequence[Finding]) -> Finding:
+    first, more = alike[0], len(alike) - 1
+    told = f"; so in {more} more file{'' if more == 1 else 's'}" if more else ""
+    return replace(first, detail=first.detail + told)
+
+
+def _take_volume(scan: Scan, channel: int | None) -> Scan:
+    """Cut one channel out, or drop sides of one voxel beyond the third, which mean nothing."""
+    voxels = scan.voxels
+    if channel is not None and voxels.ndim == 4 and channel < voxels.shape[3]:
+        return scan.take_channel(channel)
+    while channel is None and voxels.ndim > 3 and voxels.shape[-1] == 1:
+        voxels = voxels[..., 0]
+    return replace(scan, voxels=voxels)
+
+
+def _header_faults(volume: Scan) -> Iterator[Fault]:
+    yield from type_faults(volume)
+    yield from geometry_faults(volume)
+
+
+def _image_faults(images: Mapping[str, Placed]) -> Iterator[tuple[str, Fault]]:
+    if len(images) < 2:
+        return
+    apart = list(grid_faults(images))
+    yield from apart
+    same = list(same_modality_faults(images))
+    yield from same
+    reference = images.get("t1ce")
+    if not (apart or same) and reference is not None and set(MODALITIES) <= set(images):
+        swap = swap_fault(images)
+        if swap is not None:
+            yield "t1ce", swap
+
+
+def _spoil(faults: list[Fault]) -> bool:
+    return any(rule.severity == "error" for rule, _ in faults)

@@ -1,0 +1,192 @@
+"""The commands on data: check, voxelise, phantoms. Each parses, calls one function, tells."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+
+from data_prep.case import Dataset
+from data_prep.checks import check_dataset
+from data_prep.checks.report import error_lines, write_html, write_json_report, write_summary
+from data_prep.datalist import Split, write_datalist, write_raw_datalist
+from data_prep.errors import DatasetError
+from data_prep.layouts import find_dataset
+from data_prep.phantom import LAYOUTS, write_phantoms
+from data_prep.phantom.corruptions import CORRUPTIONS, corrupt
+from data_prep.schemes import SCHEMES
+from data_prep.voxels import VoxelSettings, voxelise
+
+Command = Callable[[argparse.Namespace], int]
+CANNOT = 2
+INTERRUPTED = 130
+
+
+def run_command(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
+    """Run the command that the arguments name; return its exit code, faults told in one line."""
+    options = parser.parse_args(arguments)
+    try:
+        code: int = options.run(options)
+    except (DatasetError, OSError) as error:
+        sys.stderr.write(f"{parser.prog}: {error}\n")
+        return CANNOT
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{parser.prog}: interrupted; the same command goes on\n")
+        return INTERRUPTED
+    return code
+
+
+def add_check(commands: Any) -> None:
+    """Add `check` to a parser's commands."""
+    parser = commands.add_parser(
+        "check",
+        help="look for faults in a folder of scans",
+        description="Recognise the layout of a folder of scans, read every file to its last byte, "
+        "and tell what is wrong with which file and how to mend it. Nothing in the folder is "
+        "changed.",
+        epilog="Exit code: 0 every case can be used, 1 some cases cannot, 2 none can, or the "
+        "command is wrong.",
+    )
+    _add_source(parser)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the findings as JSON")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write them as one HTML page")
+    parser.add_argument(
+        "--datalist", type=Path, metavar="FILE", help="list the sound cases in a dataset.json"
+    )
+    parser.set_defaults(run=_check)
+
+
+def add_voxelise(commands: Any) -> None:
+    """Add `voxelise` to a parser's commands."""
+    parser = commands.add_parser(
+        "voxelise",
+        help="bring a folder of scans into the form that training reads",
+        description="Check every case, bring it to one orientation and spacing, cut it to the "
+        "brain, and store it compressed. Cases that fail the check are left out. What is there and "
+        "still true is reused, so an interrupted command is simply given again.",
+        epilog="Exit code: 0 every case is there, 1 some are left out, 2 none can be used.",
+    )
+    _add_source(parser)
+    parser.add_argument("output", type=Path, metavar="OUT", help="the folder to write")
+    parser.add_argument(
+        "--spacing",
+        type=float,
+        nargs="+",
+        default=[1.0],
+        metavar="MM",
+        help="voxel size, one number or three; 0 keeps each scan's own (1)",
+    )
+    parser.set_defaults(run=_voxelise)
+
+
+def add_phantoms(commands: Any) -> None:
+    """Add `phantoms` to a parser's commands."""
+    parser = commands.add_parser(
+        "phantoms",
+        help="write made-up brains with tumours",
+        description="Write made-up brains with tumours, four modalities and a label per case, in "
+        "any of the layouts that can be read. The same arguments give the same voxels. A complete "
+        "folder is reused, an interrupted one is completed.",
+    )
+    parser.add_argument("folder", metavar="OUT", help="the folder to write, new or interrupted")
+    parser.add_argument(
+        "--cases", type=int, metavar="N", default=40, help="one in four low grade (%(default)s)"
+    )
+    parser.add_argument(
+        "--size",
+        type=int,
+        nargs="+",
+        default=[96],
+        metavar="N",
+        help="voxels of 1 mm per side, one number or three (96)",
+    )
+    parser.add_argument(
+        "--seed", type=int, metavar="N", default=0, help="seed of all random draws (%(default)s)"
+    )
+    parser.add_argument(
+        "--layout", choices=LAYOUTS, default=LAYOUTS[0], help="names and label values (%(default)s)"
+    )
+    parser.add_argument(
+        "--corrupt",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("CASE", "WAY"),
+        help="damage a case of the first layout; may be repeated. Ways: "
+        + ", ".join(sorted(CORRUPTIONS)),
+    )
+    _add_workers(parser)
+    parser.set_defaults(run=_phantoms)
+
+
+def _add_source(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, metavar="DIR", help="the folder of scans")
+    parser.add_argument(
+        "--labels",
+        metavar="SCHEME",
+        help=f"what the label values mean, where names do not tell: {', '.join(SCHEMES)}",
+    )
+    parser.add_argument(
+        "--order",
+        metavar="M,M,...",
+        help="modalities of files numbered _0000, _0001, ... as in t1,t1ce,t2,flair",
+    )
+    _add_workers(parser)
+
+
+def _add_workers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (one per core)")
+
+
+def _find(options: argparse.Namespace) -> Dataset:
+    order = options.order.split(",") if options.order else None
+    return find_dataset(options.folder, labels=options.labels, order=order)
+
+
+def _check(options: argparse.Namespace) -> int:
+    report = check_dataset(_find(options), workers=options.workers)
+    sys.stdout.write(write_summary(report))
+    sys.stderr.writelines(f"{line}\n" for line in error_lines(report))
+    if options.json:
+        write_json_report(report, options.json)
+    if options.html:
+        write_html(report, options.html)
+    if options.datalist:
+        write_raw_datalist(report, output_file=options.datalist)
+    return report.exit_code
+
+
+def _voxelise(options: argparse.Namespace) -> int:
+    settings = VoxelSettings(spacing_mm=_spacing(options.spacing))
+    report = voxelise(_find(options), options.output, settings=settings, workers=options.workers)
+    sys.stderr.writelines(f"{line}\n" for line in error_lines(report))
+    datalist = write_datalist(options.output, output_file=options.output / "dataset.json")
+    sys.stdout.write(f"{report.summary}; the list is {datalist}\n")
+    return report.exit_code
+
+
+def _spacing(sides: Sequence[float]) -> tuple[float, float, float] | None:
+    if list(sides) == [0]:
+        return None
+    if len(sides) not in (1, 3) or min(sides) <= 0:
+        raise DatasetError(f"spacing {sides}: expected one or three sizes in mm above 0, or 0")
+    x, y, z = sides if len(sides) == 3 else [sides[0]] * 3
+    return (x, y, z)
+
+
+def _phantoms(options: argparse.Namespace) -> int:
+    size = options.size[0] if len(options.size) == 1 else tuple(options.size)
+    folder = write_phantoms(
+        options.folder,
+        cases=options.cases,
+        size=size,
+        seed=options.seed,
+        workers=options.workers,
+        layout=options.layout,
+    )
+    for case, way in options.corrupt:
+        corrupt(folder, case, way)
+    damaged = f", {len(options.corrupt)} of them damaged" if options.corrupt else ""
+    sys.stdout.write(f"{options.cases} phantoms in {folder}{damaged}\n")
+    return 0

@@ -1,0 +1,43 @@
+"""Cutting volumes to the brain, and noting where in a label each value lies."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+MOST_LOCATIONS = 1000  # per value: enough to centre windows on, small enough to read with each case
+
+
+def find_brain(volumes: Iterable[npt.NDArray[Any]], *, margin: int = 0) -> tuple[slice, ...]:
+    """Return the smallest box that holds all voxels other than 0 of all volumes, and the margin."""
+    inside = np.logical_or.reduce([volume != 0 for volume in volumes])
+    if not inside.any():
+        return tuple(slice(0, side) for side in inside.shape)
+    # From the outermost axis of the memory inwards: the large array is read once, in its order.
+    order = np.argsort(inside.strides)[::-1]
+    flat = inside.transpose(order)
+    plane = flat.any(axis=0)
+    found = (flat.any(axis=2).any(axis=1), plane.any(axis=1), plane.any(axis=0))
+    box = [slice(0, 0)] * 3
+    for axis, present in zip(order, found, strict=True):
+        low, high = np.flatnonzero(present)[[0, -1]]
+        box[axis] = slice(max(int(low) - margin, 0), min(int(high) + 1 + margin, present.size))
+    return tuple(box)
+
+
+def count_values(label: npt.NDArray[Any]) -> dict[str, int]:
+    """Count the voxels of each value other than 0."""
+    values, counts = np.unique(label[label != 0], return_counts=True)
+    return {str(value): int(n) for value, n in zip(values, counts, strict=True)}
+
+
+def draw_locations(label: npt.NDArray[Any], values: Iterable[str]) -> dict[str, list[list[int]]]:
+    """Draw, for each value, voxels that have it: always the same ones for the same label."""
+    random = np.random.Generator(np.random.PCG64(0))
+    locations = {}
+    for value in values:
+        voxels = np.flatnonzero(label == int(value))
+        drawn = random.choice(voxels, min(MOST_LOCATIONS, voxels.size), replace=False)
+        locations[value] = np.stack(np.unravel_index(np.sort(drawn), label.shape), 1).tolist()
+    return locations

@@ -1,0 +1,131 @@
+"""Where voxels lie: any scan to right, front, top (RAS), onto one grid, and back again.
+
+Axes are permuted and flipped, which loses nothing; only a spacing, a shear or another scan's grid
+that differs makes anything be interpolated. An oblique scan keeps its axes.
+"""
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from nibabel.affines import apply_affine, from_matvec
+from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
+from scipy import ndimage
+
+Matrix = npt.NDArray[np.float64]
+Shape = tuple[int, int, int]
+
+NEAREST, LINEAR = 0, 1  # orders of interpolation: for labels, for images
+TOLERANCE_MM = 1e-3  # grids whose corners lie closer than this are one grid
+LARGEST_COSINE = 1e-3  # between axes that count as perpendicular
+
+
+@dataclass(frozen=True)
+class Grid:
+    """`shape` voxels along three axes; `affine` takes an index, of a voxel's centre, to mm."""
+
+    shape: Shape
+    affine: Matrix
+
+    @property
+    def spacing_mm(self) -> Matrix:
+        """Distance between neighbours along each axis."""
+        return np.asarray(np.linalg.norm(self.affine[:3, :3], axis=0), dtype=np.float64)
+
+    @property
+    def corners_mm(self) -> Matrix:
+        """Centres of the eight corner voxels."""
+        corners = np.array(list(product(*((0, side - 1) for side in self.shape))))
+        return np.asarray(apply_affine(self.affine, corners), dtype=np.float64)
+
+    def is_same(self, other: "Grid") -> bool:
+        """Tell whether the voxels of both lie in the same places."""
+        if self.shape != other.shape:
+            return False
+        return bool(np.abs(self.corners_mm - other.corners_mm).max() <= TOLERANCE_MM)
+
+    def cut(self, box: tuple[slice, ...]) -> "Grid":
+        """Return the part of this grid that `array[box]` lies on."""
+        start = [side.start for side in box]
+        shape = tuple(int(side.stop - side.start) for side in box)
+        shift = from_matvec(np.eye(3), start)
+        return Grid((shape[0], shape[1], shape[2]), self.affine @ shift)
+
+
+def choose_grid(shape: Shape, affine: Matrix, *, spacing_mm: tuple[float, ...] | None) -> Grid:
+    """Return the RAS grid for a scan: its own where its spacing is `spacing_mm` or that is None.
+
+    Otherwise a grid along the same axes whose voxels cover those of the scan to their outer faces;
+    what it has too much lies equally on both sides.
+    """
+    own = grid_of(shape, affine)
+    wanted = own.spacing_mm if spacing_mm is None else np.asarray(spacing_mm, dtype=np.float64)
+    if np.abs(own.spacing_mm - wanted).max() <= TOLERANCE_MM and not _is_sheared(own):
+        return own
+    axes = _nearest_rotation(own.affine[:3, :3] / own.spacing_mm)
+    faces = apply_affine(own.affine, _outer_faces(own.shape)) @ axes
+    low, high = faces.min(axis=0), faces.max(axis=0)
+    sides = np.ceil((high - low - TOLERANCE_MM) / wanted).astype(int)
+    first = (low + high - (sides - 1) * wanted) / 2
+    matrix = from_matvec(axes * wanted, axes @ first)
+    return Grid((int(sides[0]), int(sides[1]), int(sides[2])), matrix)
+
+
+def grid_of(shape: Shape, affine: Matrix) -> Grid:
+    """Return where the voxels of a scan lie once it is turned to RAS."""
+    turned = turn_to_ras(np.broadcast_to(np.uint8(0), shape), affine).shape
+    undo = inv_ornt_aff(io_orientation(affine), shape)
+    return Grid((turned[0], turned[1], turned[2]), affine @ undo)
+
+
+def turn_to_ras(array: npt.NDArray[Any], affine: Matrix) -> npt.NDArray[Any]:
+    """Return a view whose axes run to the right, the front and the top, as nearly as they can."""
+    turned = apply_orientation(array, io_orientation(affine))
+    return np.asarray(turned)
+
+
+def to_grid(array: npt.NDArray[Any], affine: Matrix, grid: Grid, order: int) -> npt.NDArray[Any]:
+    """Bring a scan, as it is stored, onto `grid`: a view of it if no voxel has to move."""
+    own = grid_of((array.shape[0], array.shape[1], array.shape[2]), affine)
+    return _resample(turn_to_ras(array, affine), own, grid, order)
+
+
+def from_grid(
+    array: npt.NDArray[Any], grid: Grid, original_shape: Shape, original_affine: Matrix
+) -> npt.NDArray[Any]:
+    """Bring labels on `grid` back to the voxels of a scan as it is stored; 0 beyond the grid."""
+    original = np.zeros(original_shape, array.dtype)
+    turned = turn_to_ras(original, original_affine)  # a view: what is written there, is turned back
+    turned[...] = _resample(array, grid, grid_of(original_shape, original_affine), NEAREST)
+    return original
+
+
+def _resample(array: npt.NDArray[Any], own: Grid, grid: Grid, order: int) -> npt.NDArray[Any]:
+    """Read `array` where the voxels of `grid` lie; whole numbers stay whole, beyond it is 0."""
+    if own.is_same(grid):
+        return array
+    matrix = np.linalg.inv(own.affine) @ grid.affine
+    if order == LINEAR:  # the outer half of the outermost voxels has that voxel's value
+        array = np.pad(array, 1, mode="edge")
+        matrix[:3, 3] += 1
+    resampled = ndimage.affine_transform(
+        array, matrix, output_shape=grid.shape, order=order, mode="grid-constant"
+    )
+    return np.asarray(resampled)
+
+
+def _is_sheared(grid: Grid) -> bool:
+    axes = grid.affine[:3, :3] / grid.spacing_mm
+    return bool(np.abs(axes.T @ axes - np.eye(3)).max() > LARGEST_COSINE)
+
+
+def _nearest_rotation(axes: Matrix) -> Matrix:
+    """The perpendicular axes that differ least from `axes`: the polar decomposition's."""
+    left, _, right = np.linalg.svd(axes)
+    return np.asarray(left @ right, dtype=np.float64)
+
+
+def _outer_faces(shape: Shape) -> Matrix:
+    return np.array(list(product(*((-0.5, side - 0.5) for side in shape))))

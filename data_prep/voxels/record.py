@@ -1,0 +1,131 @@
+"""What is known of a case that was voxelised, and whether it still holds."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import blosc2
+import nibabel
+import numpy as np
+import scipy
+
+from data_prep.case import Case, Dataset
+from data_prep.errors import DatasetError
+from data_prep.files import write_json
+from data_prep.findings import Finding
+from data_prep.rules import Rule
+from data_prep.voxels.store import FORMAT, stored_key
+
+IMAGE, LABEL, RECORD = "image.b2nd", "label.b2nd", "case.json"
+VERSIONS = {
+    "voxels": "1",  # raise it when the code of this folder gives other voxels
+    "format": str(FORMAT),
+    "numpy": np.__version__,
+    "scipy": scipy.__version__,
+    "nibabel": nibabel.__version__,
+    "blosc2": blosc2.__version__,
+}
+
+
+@dataclass(frozen=True)
+class VoxelSettings:
+    """How scans become voxels.
+
+    `spacing_mm` is that of the grid, or None for each case's own; `margin` voxels are kept around
+    the brain; what lies beyond the `percentiles` of the brain is clipped before it is normalised.
+    """
+
+    spacing_mm: tuple[float, float, float] | None = (1.0, 1.0, 1.0)
+    margin: int = 0
+    percentiles: tuple[float, float] = (0.5, 99.5)
+
+    def __post_init__(self) -> None:
+        low, high = self.percentiles
+        if self.margin < 0 or not 0 <= low < high <= 100 or min(self.spacing_mm or (1,)) <= 0:
+            raise DatasetError(
+                f"{self}: expected a spacing above 0, a margin of 0 or more, and two percentiles "
+                "from 0 to 100, the lower first"
+            )
+
+
+@dataclass(frozen=True)
+class Record:
+    """One case as it lies in the folder; without an image it was left out for its `findings`.
+
+    `key` covers everything that the case depends on, the others what one file depends on.
+    `written` names the files that this run has written.
+    """
+
+    case: str
+    key: str
+    image_key: str | None
+    label_key: str | None
+    shape: tuple[int, ...]
+    findings: tuple[Finding, ...]
+    written: tuple[str, ...] = field(default=(), compare=False)
+
+
+def hash_of(*parts: object) -> str:
+    """Return the sha256 of anything that JSON can write, and of the versions of all that works."""
+    content = json.dumps([VERSIONS, *parts], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def case_key(
+    case: Case, *, dataset: Dataset, settings: VoxelSettings, hashes: Mapping[Path, str]
+) -> str:
+    """Return the hash of all that the files and the findings of a case depend on."""
+    files = [(name, _relative(i.path, dataset), i.channel) for name, i in case.images.items()]
+    label = case.label and _relative(case.label, dataset)
+    scheme = dataset.scheme and [dataset.scheme.name, sorted(dataset.scheme.labels)]
+    rules = [rule.value for rule in Rule]
+    contents = [hashes[path] for path in case.files]
+    return hash_of(asdict(settings), dataset.modalities, files, label, scheme, rules, contents)
+
+
+def read_valid_record(
+    case: Case, *, dataset: Dataset, settings: VoxelSettings, output_dir: Path
+) -> Record | None:
+    """Return what is known of a case if its inputs, settings and files are what they were.
+
+    The inputs are hashed, for a time of change proves nothing.
+    """
+    folder = output_dir / case.name
+    record = _read_record(folder / RECORD)
+    if record is None:
+        return None
+    stored = (stored_key(folder / IMAGE), stored_key(folder / LABEL))
+    if stored != (record.image_key, record.label_key) or not all(p.is_file() for p in case.files):
+        return None
+    hashes = {path: _hash_file(path) for path in case.files}
+    key = case_key(case, dataset=dataset, settings=settings, hashes=hashes)
+    return record if record.key == key else None
+
+
+def write_record(record: Record, folder: Path) -> None:
+    """Write what is known of a case, after its files."""
+    content = {name: getattr(record, name) for name in ("case", "key", "image_key", "label_key")}
+    findings = [[f.rule.name, f.case, f.file, f.detail] for f in record.findings]
+    write_json(folder / RECORD, content | {"shape": record.shape, "findings": findings})
+
+
+def _read_record(path: Path) -> Record | None:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        findings = tuple(Finding(Rule[rule], *words) for rule, *words in content["findings"])
+        shape = tuple(content["shape"])
+        return Record(**{**content, "findings": findings, "shape": shape})
+    except (OSError, ValueError, KeyError, TypeError):  # absent, or of another version
+        return None
+
+
+def _relative(path: Path, dataset: Dataset) -> str:
+    return path.relative_to(dataset.root).as_posix()
+
+
+def _hash_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,121 @@
+"""Voxels on disk: one blosc2 array per file, of which any window can be read without the rest.
+
+ZSTD over shuffled bytes, in blocks of 32^3, makes a brain smaller than its `.nii.gz`, and a window
+of 96^3 touches a few blocks only. The same array gives the same bytes, whatever wrote it.
+"""
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import blosc2
+import numpy as np
+import numpy.typing as npt
+
+from data_prep.errors import DatasetError
+
+FORMAT = 1  # raise it when an older reader would misread a file
+CHUNK, BLOCK = 64, 32  # voxels per side: what is compressed together, what is decompressed at once
+METADATA = "voxels"
+_HOLD = (np.uint8, np.int16, np.uint16, np.int32)
+
+
+def write_array(
+    path: Path,
+    array: npt.NDArray[Any],
+    *,
+    metadata: Mapping[str, Any],
+    tables: Mapping[str, Any] | None = None,
+) -> None:
+    """Write `array` (x y z or C x y z) so that `path` names the whole file or does not change.
+
+    `metadata` (JSON-like) is what a reader needs at once, `tables` what it may never ask for.
+    """
+    stored = blosc2.asarray(
+        np.ascontiguousarray(array),
+        chunks=_sides(array.shape, CHUNK),
+        blocks=_sides(array.shape, BLOCK),
+        cparams={
+            "codec": blosc2.Codec.ZSTD,
+            "clevel": 5,
+            "filters": [blosc2.Filter.SHUFFLE],
+            "nthreads": 1,  # several threads store the chunks in the order in which they finish
+        },
+    )
+    stored.schunk.vlmeta[METADATA] = {"format": FORMAT, **metadata}
+    for name, table in (tables or {}).items():
+        stored.schunk.vlmeta[name] = table
+    write_whole(path, stored.to_cframe())
+
+
+def read_array(path: Path) -> tuple[npt.NDArray[Any], dict[str, Any]]:
+    """Return all voxels of `path`, and its metadata."""
+    stored = open_array(path)
+    return stored[...], dict(stored.schunk.vlmeta[METADATA])
+
+
+def read_patch(path: Path, start: Sequence[int], size: Sequence[int]) -> npt.NDArray[Any]:
+    """Return `size` voxels (x y z) from `start` on, which must lie inside, of all channels."""
+    stored = open_array(path)
+    window = tuple(slice(low, low + side) for low, side in zip(start, size, strict=True))
+    shape = tuple(stored.shape[-3:])
+    if any(w.start < 0 or w.stop > side for w, side in zip(window, shape, strict=True)):
+        raise DatasetError(f"{path}: no window of {tuple(size)} at {tuple(start)} in {shape}")
+    return np.asarray(stored[(..., *window)])
+
+
+def read_metadata(path: Path, table: str = METADATA) -> dict[str, Any]:
+    """Return the metadata, or one of the tables that were written beside it, without voxels."""
+    stored = open_array(path)
+    return dict(stored.schunk.vlmeta[table])
+
+
+def open_array(path: Path) -> Any:  # blosc2 has no types
+    """Open `path` without reading its voxels; slices of what is returned are arrays."""
+    try:
+        stored = blosc2.open(str(path), mode="r", mmap_mode="r")
+        found = stored.schunk.vlmeta[METADATA]["format"]
+    except (OSError, RuntimeError, ValueError, KeyError, AttributeError) as error:
+        raise DatasetError(
+            f"{path}: not an array of voxels ({error}); delete it and voxelise again"
+        ) from error
+    if found != FORMAT:
+        raise DatasetError(f"{path}: format {found}, expected {FORMAT}; voxelise again")
+    return stored
+
+
+def stored_key(path: Path) -> str | None:
+    """Return the key of what lies at `path`; None if it is absent or cannot be used."""
+    try:
+        return str(read_metadata(path)["key"])
+    except (DatasetError, KeyError):
+        return None
+
+
+def as_smallest(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return whole numbers in the smallest integers that hold them exactly, others as float32."""
+    low, high = (array.min(), array.max()) if array.size else (0, 0)
+    if array.dtype.kind not in "iub" and not np.array_equal(array, np.rint(array)):
+        return array.astype(np.float32, copy=False)
+    for dtype in _HOLD:
+        if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
+            return array.astype(dtype, copy=False)
+    return array.astype(np.float32)
+
+
+def _sides(shape: Sequence[int], side: int) -> tuple[int, ...]:
+    return (*(1 for _ in shape[:-3]), *(min(side, length) for length in shape[-3:]))
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write `content` so that `path` names all of it or does not change, even if killed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=path.parent) as staging:
+        temporary = Path(staging) / path.name
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)

@@ -1,0 +1,181 @@
+"""A dataset to a folder of voxels that training reads: in parallel, resumable, never stale."""
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from data_prep.case import Case, Dataset
+from data_prep.errors import DatasetError
+from data_prep.files import write_json
+from data_prep.findings import Finding, spoilt_cases
+from data_prep.parallel import map_in_parallel
+from data_prep.voxels.build import LIST, build_case, discard
+from data_prep.voxels.record import IMAGE, LABEL, RECORD, Record, VoxelSettings, read_valid_record
+from data_prep.voxels.store import FORMAT
+
+if sys.platform != "win32":
+    import fcntl
+
+LOCK = ".lock"  # tells that the folder is ours, and keeps two runs from writing in it at once
+
+
+@dataclass(frozen=True)
+class VoxelReport:
+    """What lies in the folder now, what was found of all cases, and which files this run wrote."""
+
+    output_dir: Path
+    cases: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    written: tuple[str, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0 if every case is there, 1 if some are left out, 2 if none can be used."""
+        if not self.cases:
+            return 2
+        return 1 if spoilt_cases(self.findings) else 0
+
+    @property
+    def summary(self) -> str:
+        """One line for a person."""
+        left_out = len(spoilt_cases(self.findings))
+        return (
+            f"{len(self.cases)} cases in {self.output_dir}, {left_out} left out, "
+            f"{len(self.written)} files written"
+        )
+
+
+def voxelise(
+    dataset: Dataset,
+    output_dir: str | os.PathLike[str],
+    *,
+    settings: VoxelSettings | None = None,
+    workers: int | None = None,
+) -> VoxelReport:
+    """Bring every sound case of `dataset` into `output_dir`; remove cases that are no more.
+
+    What is there and depends on nothing that has changed is kept, inputs being compared by content.
+    A killed run is completed by the next, to the same bytes.
+    """
+    folder = Path(output_dir)
+    with _hold(folder):
+        _sweep(folder, {case.name for case in dataset.cases})
+        records = _build_cases(dataset, settings or VoxelSettings(), folder, workers)
+        findings = (*dataset.findings, *(f for record in records for f in record.findings))
+        content = _describe(dataset, settings or VoxelSettings(), records, findings)
+        if not (folder / LIST).is_file() or read_voxels_json(folder) != content:
+            write_json(folder / LIST, content)
+    written = tuple(f"{record.case}/{name}" for record in records for name in record.written)
+    names = tuple(record.case for record in records if record.image_key)
+    return VoxelReport(folder, names, findings, written)
+
+
+def read_voxels_json(folder: Path) -> dict[str, Any]:
+    """Read the list of a folder of voxels."""
+    try:
+        content: dict[str, Any] = json.loads((folder / LIST).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"no finished folder of voxels at {folder}; voxelise first") from error
+    if content.get("format") != FORMAT:
+        raise DatasetError(f"{folder} has voxel format {content.get('format')}; voxelise it again")
+    return content
+
+
+@contextmanager
+def _hold(folder: Path) -> Iterator[None]:
+    """Make the folder ours, or wait for the run that holds it; a killed run holds nothing."""
+    if folder.exists() and not folder.is_dir():
+        raise DatasetError(f"{folder} is a file, expected a folder for the voxels")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / LOCK).is_file():
+        raise DatasetError(f"{folder} is not empty and holds no voxels; name another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("w") as lock:
+        if sys.platform != "win32":
+            with suppress(OSError):  # a file system without locks: there, two runs may collide
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _sweep(folder: Path, names: set[str]) -> None:
+    """Remove what a killed run left, and cases that the dataset no longer has."""
+    for partial_write in [*folder.glob(".partial-*"), *folder.glob("*/.partial-*")]:
+        shutil.rmtree(partial_write)
+    for entry in [entry for entry in folder.iterdir() if entry.is_dir()]:
+        ours = {file.name for file in entry.iterdir()} <= {IMAGE, LABEL, RECORD}
+        if ours and entry.name not in names:
+            discard(entry)
+
+
+def _build_cases(
+    dataset: Dataset, settings: VoxelSettings, folder: Path, workers: int | None
+) -> list[Record]:
+    """Return the record of each sound case, made anew where the one that lies there is stale."""
+    spoilt = spoilt_cases(dataset.findings)
+    cases = [case for case in dataset.cases if case.name not in spoilt]
+    bare = replace(dataset, cases=(), findings=())  # what goes to each worker
+    read = partial(read_valid_record, dataset=bare, settings=settings, output_dir=folder)
+    with ThreadPoolExecutor() as pool:
+        known = list(pool.map(read, cases))
+    stale = [case for case, record in zip(cases, known, strict=True) if record is None]
+    build = partial(build_case, dataset=bare, settings=settings, output_dir=folder)
+    fresh = iter(map_in_parallel(build, stale, title="Voxelising", workers=workers))
+    return [record or next(fresh) for record in known]
+
+
+def _describe(
+    dataset: Dataset,
+    settings: VoxelSettings,
+    records: Sequence[Record],
+    findings: Sequence[Finding],
+) -> dict[str, Any]:
+    """What the folder holds, with nothing that would differ if it were made again elsewhere."""
+    scheme = dataset.scheme
+    cases = {case.name: case for case in dataset.cases}
+    entries = [_entry(cases[record.case], record) for record in records if record.image_key]
+    keys = [[entry["name"], entry["image_key"], entry["label_key"]] for entry in entries]
+    errors = [finding for finding in findings if finding.rule.severity == "error"]
+    spoilt = sorted(spoilt_cases(errors))
+    return {
+        "format": FORMAT,
+        "name": dataset.root.resolve().name,
+        "origin": dataset.origin,
+        "layout": dataset.layout,
+        "modalities": list(dataset.modalities),
+        "scheme": scheme and scheme.name,
+        "labels": scheme and {str(value): name for value, name in scheme.labels.items()},
+        "regions": scheme and {name: list(values) for name, values in scheme.regions.items()},
+        "settings": {name: _plain(value) for name, value in asdict(settings).items()},
+        "sha256": hashlib.sha256(json.dumps(keys).encode()).hexdigest(),
+        "cases": entries,
+        "left_out": [
+            {"name": name, "findings": [str(f) for f in errors if f.case == name]}
+            for name in spoilt
+        ],
+    }
+
+
+def _entry(case: Case, record: Record) -> dict[str, Any]:
+    return {
+        "name": case.name,
+        "patient": case.patient,
+        "grade": case.grade,
+        "image": f"{case.name}/{IMAGE}",
+        "label": f"{case.name}/{LABEL}" if record.label_key else None,
+        "image_key": record.image_key,
+        "label_key": record.label_key,
+        "shape": list(record.shape),
+        "findings": [str(finding) for finding in record.findings],
+    }
+
+
+def _plain(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,79 @@
+"""Reads `dataset.json`: which cases are trained on, validated on, held back."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+Part = Literal["training", "validation", "test", "unlabelled"]
+StrPath = str | os.PathLike[str]
+
+
+class DatalistError(ValueError):
+    """A list of cases that cannot serve as it is asked to; the message is one line."""
+
+
+def read_datalist(dataset_file: StrPath, *, part: Part, fold: int = 0) -> list[dict[str, Any]]:
+    """The records of one part, with absolute paths.
+
+    Validation is the given fold of the training cases, training all the others.
+    """
+    if part not in get_args(Part):
+        raise DatalistError(f"part is '{part}', expected one of {', '.join(get_args(Part))}")
+    dataset, folder = _read(dataset_file), Path(dataset_file).absolute().parent
+    found = [_resolve(record, folder) for record in _select(dataset, part, fold)]
+    if not found:
+        folds = sorted({record["fold"] for record in dataset["training"]})
+        raise DatalistError(
+            f"{dataset_file} has no {part} case at fold {fold}; its folds are {folds}, "
+            f"its test cases {len(dataset['test'])}: choose another fold or add cases"
+        )
+    return found
+
+
+def count_cases(dataset_file: StrPath, *, fold: int = 0) -> dict[str, int]:
+    """How many cases training, validation and test have."""
+    dataset, parts = _read(dataset_file), ("training", "validation", "test")
+    return {part: len(_select(dataset, part, fold)) for part in parts}
+
+
+def check_fit(dataset_file: StrPath, modalities: Sequence[str], regions: Sequence[str]) -> None:
+    """Stop unless the cases have these modalities and these regions, each in this order."""
+    dataset = _read(dataset_file)
+    for kind, found, wanted in (
+        ("modalities", list(dataset["modality"].values()), list(modalities)),
+        ("regions", list(dataset["regions"] or {}), list(regions)),
+    ):
+        if found != wanted:
+            raise DatalistError(
+                f"{dataset['name']} ({dataset['layout']}) has the {kind} {', '.join(found)}; this "
+                f"configuration is for {', '.join(wanted)}"
+            )
+
+
+def read_regions(dataset_file: StrPath) -> dict[str, list[int]]:
+    """The regions that are scored, as unions of label values, in their order."""
+    regions: dict[str, list[int]] = _read(dataset_file)["regions"]
+    return regions
+
+
+def _read(dataset_file: StrPath) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(Path(dataset_file).read_text(encoding="utf-8"))
+    return content
+
+
+def _select(dataset: dict[str, Any], part: str, fold: int) -> list[dict[str, Any]]:
+    if part in ("training", "validation"):
+        validates = part == "validation"
+        return [r for r in dataset["training"] if (r["fold"] == fold) == validates]
+    selected: list[dict[str, Any]] = dataset[part]
+    return selected
+
+
+def _resolve(record: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Make the paths absolute and leave out what a batch cannot hold."""
+    image = record["image"]
+    paths = [str(folder / path) for path in ([image] if isinstance(image, str) else image)]
+    found = {"case": record["case"], "image": paths[0] if len(paths) == 1 else paths}
+    return found | ({"label": str(folder / record["label"])} if "label" in record else {})

@@ -1,0 +1,77 @@
+"""Random windows of a case, read from disk without the rest of it."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import MapTransform, Randomizable, SpatialPad
+
+from monai_kd.data.voxels import Block, open_voxels, read_block
+
+
+class RandLoadWindowsd(Randomizable, MapTransform):  # type: ignore[misc]  # MONAI is untyped to us
+    """Read `num_samples` windows of a voxelised case, `foreground` of them around a labelled voxel.
+
+    Such a window's centre is a voxel of a label value that is drawn first, so that the smallest
+    region of a case is met as often as the largest; any other window lies anywhere. What reaches
+    beyond the case is filled with zeros. It does what `LoadImaged` and `RandCropByPosNegLabeld` do
+    together, at the cost of the window alone.
+
+    Args:
+        keys: image and label, all on one grid.
+        label_key: whose locations choose the centre; a case without it is read anywhere.
+        spatial_size: of the window, in voxels (X Y Z).
+        num_samples: windows of a case; they come as a list, as from MONAI's crops.
+        foreground: the probability of a centre on a labelled voxel.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        *,
+        spatial_size: Sequence[int],
+        label_key: str = "label",
+        num_samples: int = 1,
+        foreground: float = 2 / 3,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.size = np.asarray(spatial_size)
+        self.label_key = label_key
+        self.num_samples = num_samples
+        self.foreground = foreground
+        self.pad = SpatialPad(spatial_size)
+        self.start = np.zeros(3, dtype=int)
+
+    def randomize(self, data: Mapping[Hashable, Any]) -> None:
+        """Draw the first voxel of the next window."""
+        source = open_voxels(data.get(self.label_key, data[self.first_key(dict(data))]))
+        locations = source.schunk.vlmeta["locations"] if self.label_key in data else {}
+        free = np.maximum(np.array(source.shape[-3:]) - self.size, 0)
+        if locations and self.R.random() < self.foreground:
+            of_value = locations[sorted(locations)[self.R.randint(len(locations))]]
+            centre = np.array(of_value[self.R.randint(len(of_value))])
+            self.start = np.clip(centre - self.size // 2, 0, free)
+        else:
+            self.start = self.R.randint(free + 1)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> list[dict[Hashable, Any]]:
+        """Return the windows, each with what else the case holds."""
+        return [self._read_window(data) for _ in range(self.num_samples)]
+
+    def _read_window(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        self.randomize(data)
+        window = dict(data)
+        for key in self.key_iterator(window):
+            window[key] = self.pad(self._read(window[key]))
+        return window
+
+    def _read(self, path: str) -> MetaTensor:
+        shape = open_voxels(path).shape[-3:]
+        ends = np.minimum(self.start + self.size, shape)
+        block: Block = tuple(
+            slice(int(first), int(end)) for first, end in zip(self.start, ends, strict=True)
+        )
+        return read_block(path, block)
