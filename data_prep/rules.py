@@ -59,9 +59,9 @@ class Rule(Enum):
     FRACTIONAL = ("E404", "error", "fractional label values", "resample it by nearest neighbour")
     NEGATIVE_LABEL = ("E405", "error", "negative label values", "correct the label")
     EMPTY_LABEL = ("W406", "warning", "empty label", "check that nothing is to be seen there")
-    LABEL_GRID = ("E408", "error", "label on another grid", "resample it to the grid of the images")
-    LABEL_OUTSIDE = ("E409", "error", "label outside the brain", "check that it is of this case")
-    NOT_A_LABEL = ("E410", "error", "not a label", "give the label, not an image")
+    LABEL_GRID = ("E407", "error", "label on another grid", "resample it to the grid of the images")
+    LABEL_OUTSIDE = ("E408", "error", "label outside the brain", "check that it is of this case")
+    NOT_A_LABEL = ("E409", "error", "not a label", "give the label, not an image")
 
     MISSING_MODALITY = ("E501", "error", "a modality is missing", "add or rename the file")
     GIVEN_TWICE = ("E502", "error", "one part given twice", "remove all but one")

@@ -124,7 +124,7 @@ def _tell_difference(one: Placed, other: Placed) -> str:
     spacings = spacing_of(one.affine), spacing_of(other.affine)
     if shapes[0] == shapes[1]:
         apart = np.linalg.norm(one.corners - other.corners, axis=1).max()
-        return f"corners up to {apart:.3g} mm away from those of"
+        return f"corners up to {apart:.4g} mm away from those of"
     if np.allclose(*spacings, rtol=0, atol=GRID_TOLERANCE_MM):
         return f"{write_shape(shapes[0])} voxels, not {write_shape(shapes[1])} as"
     return f"voxels of {write_mm(spacings[0])} mm, not {write_mm(spacings[1])} as"

@@ -13,7 +13,7 @@ from data_prep.checks.comparisons import (
     same_modality_faults,
     swap_fault,
 )
-from data_prep.checks.geometry import Fault, geometry_faults
+from data_prep.checks.geometry import Fault, geometry_faults, write_shape
 from data_prep.checks.intensities import intensity_faults, type_faults
 from data_prep.checks.labels import count_values, label_faults
 from data_prep.findings import Finding, spoilt_cases
@@ -84,7 +84,7 @@ class _Inspector:
             return None
         told = name if file.channel is not None else ""
         volume = _take_volume(scan, file.channel)
-        faults = list(_header_faults(volume))
+        faults = list(_header_faults(volume, file.channel))
         if not _spoil(faults):
             faults += intensity_faults(volume.values, stripped=self.stripped)
         self._note(file.path, faults, told)
@@ -141,12 +141,16 @@ def _take_volume(scan: Scan, channel: int | None) -> Scan:
     voxels = scan.voxels
     if channel is not None and voxels.ndim == 4 and channel < voxels.shape[3]:
         return scan.take_channel(channel)
-    while channel is None and voxels.ndim > 3 and voxels.shape[-1] == 1:
+    while voxels.ndim > 3 and voxels.shape[-1] == 1:
         voxels = voxels[..., 0]
     return replace(scan, voxels=voxels)
 
 
-def _header_faults(volume: Scan) -> Iterator[Fault]:
+def _header_faults(volume: Scan, channel: int | None = None) -> Iterator[Fault]:
+    declared = volume.header.get_data_shape()[3:]
+    if channel is not None and channel >= (declared or (1,))[0]:
+        yield Rule.NOT_3D, f"no channel {channel} in shape {write_shape(volume.voxels.shape)}"
+        return
     yield from type_faults(volume)
     yield from geometry_faults(volume)
 

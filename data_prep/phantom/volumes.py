@@ -38,7 +38,7 @@ class Destination:
 
 
 def write_case(case: PhantomCase, *, destination: Destination, staging: Path) -> None:
-    """Write the files of the case that are not there."""
+    """Write the files of the case, each whole or not at all."""
     if is_written(case, destination):  # by another run that shares the folder
         return
     volumes = make_volumes(case)
@@ -55,9 +55,7 @@ def is_written(case: PhantomCase, destination: Destination) -> bool:
 
 
 def write_file(path: Path, content: bytes, staging: Path) -> None:
-    """Write `content` in `staging`, then let it take its final name at once, unless it is taken."""
-    if path.exists():
-        return
+    """Write `content` in `staging`, then let it take its final name at once."""
     handle, temporary = tempfile.mkstemp(dir=staging)
     with os.fdopen(handle, "wb") as file:
         file.write(content)

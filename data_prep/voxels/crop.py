@@ -1,6 +1,6 @@
 """Cutting volumes to the brain, and noting where in a label each value lies."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,9 +9,11 @@ import numpy.typing as npt
 MOST_LOCATIONS = 1000  # per value: enough to centre windows on, small enough to read with each case
 
 
-def find_brain(volumes: Iterable[npt.NDArray[Any]], *, margin: int = 0) -> tuple[slice, ...]:
+def find_brain(volumes: Sequence[npt.NDArray[Any]], *, margin: int = 0) -> tuple[slice, ...]:
     """Return the smallest box that holds all voxels other than 0 of all volumes, and the margin."""
-    inside = np.logical_or.reduce([volume != 0 for volume in volumes])
+    inside = volumes[0] != 0
+    for volume in volumes[1:]:
+        inside |= volume != 0
     if not inside.any():
         return tuple(slice(0, side) for side in inside.shape)
     # From the outermost axis of the memory inwards: the large array is read once, in its order.

@@ -72,7 +72,7 @@ def voxelise(
         records = _build_cases(dataset, settings or VoxelSettings(), folder, workers)
         findings = (*dataset.findings, *(f for record in records for f in record.findings))
         content = _describe(dataset, settings or VoxelSettings(), records, findings)
-        if not (folder / LIST).is_file() or read_voxels_json(folder) != content:
+        if _listed(folder) != content:
             write_json(folder / LIST, content)
     written = tuple(f"{record.case}/{name}" for record in records for name in record.written)
     names = tuple(record.case for record in records if record.image_key)
@@ -90,6 +90,13 @@ def read_voxels_json(folder: Path) -> dict[str, Any]:
     return content
 
 
+def _listed(folder: Path) -> dict[str, Any] | None:
+    try:
+        return read_voxels_json(folder)
+    except DatasetError:
+        return None
+
+
 @contextmanager
 def _hold(folder: Path) -> Iterator[None]:
     """Make the folder ours, or wait for the run that holds it; a killed run holds nothing."""
@@ -98,7 +105,7 @@ def _hold(folder: Path) -> Iterator[None]:
     if folder.is_dir() and any(folder.iterdir()) and not (folder / LOCK).is_file():
         raise DatasetError(f"{folder} is not empty and holds no voxels; name another folder")
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("w") as lock:
+    with (folder / LOCK).open("a") as lock:
         if sys.platform != "win32":
             with suppress(OSError):  # a file system without locks: there, two runs may collide
                 fcntl.flock(lock, fcntl.LOCK_EX)

@@ -4,8 +4,8 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from monai.config import KeysCollection
-from monai.data import MetaTensor
 from monai.transforms import MapTransform, Randomizable, SpatialPad
 
 from monai_kd.data.voxels import Block, open_voxels, read_block
@@ -43,35 +43,33 @@ class RandLoadWindowsd(Randomizable, MapTransform):  # type: ignore[misc]  # MON
         self.num_samples = num_samples
         self.foreground = foreground
         self.pad = SpatialPad(spatial_size)
-        self.start = np.zeros(3, dtype=int)
+        self.starts: list[npt.NDArray[Any]] = []
 
     def randomize(self, data: Mapping[Hashable, Any]) -> None:
-        """Draw the first voxel of the next window."""
+        """Draw the first voxel of each window."""
         source = open_voxels(data.get(self.label_key, data[self.first_key(dict(data))]))
         locations = source.schunk.vlmeta["locations"] if self.label_key in data else {}
         free = np.maximum(np.array(source.shape[-3:]) - self.size, 0)
-        if locations and self.R.random() < self.foreground:
-            of_value = locations[sorted(locations)[self.R.randint(len(locations))]]
-            centre = np.array(of_value[self.R.randint(len(of_value))])
-            self.start = np.clip(centre - self.size // 2, 0, free)
-        else:
-            self.start = self.R.randint(free + 1)
+        self.starts = [self._draw_start(locations, free) for _ in range(self.num_samples)]
 
     def __call__(self, data: Mapping[Hashable, Any]) -> list[dict[Hashable, Any]]:
         """Return the windows, each with what else the case holds."""
-        return [self._read_window(data) for _ in range(self.num_samples)]
-
-    def _read_window(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         self.randomize(data)
-        window = dict(data)
-        for key in self.key_iterator(window):
-            window[key] = self.pad(self._read(window[key]))
-        return window
+        windows = [dict(data) for _ in self.starts]
+        for window, start in zip(windows, self.starts, strict=True):
+            for key in self.key_iterator(window):
+                window[key] = self.pad(read_block(window[key], self._block(window[key], start)))
+        return windows
 
-    def _read(self, path: str) -> MetaTensor:
-        shape = open_voxels(path).shape[-3:]
-        ends = np.minimum(self.start + self.size, shape)
-        block: Block = tuple(
-            slice(int(first), int(end)) for first, end in zip(self.start, ends, strict=True)
-        )
-        return read_block(path, block)
+    def _draw_start(
+        self, locations: Mapping[str, Sequence[Sequence[int]]], free: npt.NDArray[Any]
+    ) -> npt.NDArray[Any]:
+        if not locations or self.R.random() >= self.foreground:
+            return np.asarray(self.R.randint(free + 1))
+        of_value = locations[sorted(locations)[self.R.randint(len(locations))]]
+        centre = np.array(of_value[self.R.randint(len(of_value))])
+        return np.asarray(np.clip(centre - self.size // 2, 0, free))
+
+    def _block(self, path: str, start: npt.NDArray[Any]) -> Block:
+        ends = np.minimum(start + self.size, open_voxels(path).shape[-3:])
+        return tuple(slice(int(low), int(high)) for low, high in zip(start, ends, strict=True))

@@ -151,6 +151,12 @@ def test_a_label_of_another_name_is_suggested(tmp_path):
     assert finding.detail.endswith("is it W39_1998.09.19_Segm.nii?")
 
 
+def test_files_of_another_case_are_not_suggested(tmp_path):
+    _case(_case(tmp_path, "A", "A", FOUR), "B", "B")
+    dataset = find_dataset(_touch(tmp_path, "B/A_segm.nii.gz"))
+    assert _only_finding(dataset, Rule.NO_LABEL).detail == "lacks the label A_seg.nii.gz"
+
+
 def test_a_case_without_a_label_stays(tmp_path):
     dataset = find_dataset(_case(tmp_path, "A", "A", FOUR))
     assert _rules(dataset) == [Rule.NO_LABEL]
@@ -320,6 +326,13 @@ def test_names_that_do_not_tell_channels_apart_are_refused(numbered, names):
     _declare(numbered, channel_names={str(n): name for n, name in enumerate(names)})
     with pytest.raises(DatasetError, match=f"but {', '.join(names)} is declared"):
         find_dataset(numbered)
+
+
+def test_an_order_given_goes_before_the_one_declared(numbered):
+    (numbered / "dataset.json").write_text(json.dumps({"modality": BRAIN}), encoding="utf-8-sig")
+    declared, given = find_dataset(numbered), find_dataset(numbered, order=FOUR)
+    files = [dataset.cases[0].images["flair"].path.name for dataset in (declared, given)]
+    assert files == ["c_a_0000.nii.gz", "c_a_0003.nii.gz"]
 
 
 def test_regions_of_nnunet_are_read(numbered):

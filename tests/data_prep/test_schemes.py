@@ -87,9 +87,15 @@ def test_declared_regions_take_our_names():
     assert scheme.labels == {1: "WT", 2: "WT/TC", 3: "WT/TC/ET", 4: "ignore"}
 
 
-@pytest.mark.parametrize("other", ["ET", "organ"])
-def test_regions_that_are_not_the_three_keep_their_names(other):
-    declared = {"whole tumor": (1, 2), "enhancing": (2,), other: (1,)}
+def test_a_fourth_region_keeps_its_name():
+    three = {"WT": (1, 2, 3), "TC": (2, 3), "enhancing tumor": (3,)}
+    scheme = scheme_of_regions(three | {"non-enhancing tumor": (2,)})
+    assert scheme.regions == dict(MSD.regions) | {"non-enhancing tumor": (2,)}
+
+
+@pytest.mark.parametrize("others", [{"organ": (1,)}, {"TC": (1, 2), "ET": (1,)}])
+def test_regions_that_are_not_clearly_the_three_keep_their_names(others):
+    declared = {"whole tumor": (1, 2), "enhancing": (2,)} | others
     assert scheme_of_regions(declared).regions == declared
 
 

@@ -57,7 +57,9 @@ def test_a_patch_is_the_slice_of_the_whole(tmp_path_factory, start, size):
     if not path.exists():
         write_array(path, whole, metadata=METADATA)
     x, y, z = (slice(low, low + side) for low, side in zip(start, size, strict=True))
-    assert np.array_equal(read_patch(path, start, size), whole[:, x, y, z])
+    patch, metadata = read_patch(path, start, size)
+    assert np.array_equal(patch, whole[:, x, y, z])
+    assert metadata["key"] == "abc"
 
 
 @pytest.mark.parametrize("start", [(-1, 0, 0), (60, 0, 0), (0, 30, 0)])

@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import pytest
@@ -36,14 +37,30 @@ def test_a_missing_data_set_stops_and_names_the_folder(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_missing_modality_stops_and_names_case_and_modality(tmp_path, finished_run):
+def test_scans_of_which_none_can_be_used_stop_and_name_a_case_and_its_fault(tmp_path, finished_run):
     shutil.copytree(next(finished_run.runs.glob("phantoms-*")), tmp_path / "scans")
-    victim = next((tmp_path / "scans").glob("HGG/*/*_t1ce.nii.gz"))
-    victim.unlink()
+    for victim in (tmp_path / "scans").glob("*/*/*_t1ce.nii.gz"):
+        victim.write_bytes(b"")
     line = stopped_line(run_main_job(tmp_path / "runs", dataset_dir=tmp_path / "scans"))
-    assert victim.parent.name in line
-    assert "t1ce" in line
-    assert not (tmp_path / "runs").exists()
+    assert "no case in" in line
+    assert "_t1ce.nii.gz: 0 bytes" in line
+    assert not (tmp_path / "runs" / "full").exists()
+
+
+def test_scans_of_another_kind_stop_and_say_what_was_expected(tmp_path, finished_run):
+    source = next(finished_run.runs.glob("phantoms-*"))
+    for number, label in enumerate(sorted(source.glob("*/*/*_seg.nii.gz"))):
+        for folder, name in (("imagesTr", "t1"), ("labelsTr", "seg")):
+            target = tmp_path / "scans" / folder / f"case_{number}.nii.gz"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(label.with_name(label.name.replace("_seg", f"_{name}")), target)
+    declared = {
+        "modality": {"0": "MRI"},
+        "labels": {"0": "background", "1": "a", "2": "b", "4": "c"},
+    }
+    (tmp_path / "scans" / "dataset.json").write_text(json.dumps(declared))
+    line = stopped_line(run_main_job(tmp_path / "runs", dataset_dir=tmp_path / "scans"))
+    assert "has the modalities MRI; this configuration is for t1ce, t1, t2, flair" in line
 
 
 def test_an_output_that_cannot_be_written_stops_before_any_work(tmp_path):

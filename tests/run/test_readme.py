@@ -21,6 +21,8 @@ RUN_ELSEWHERE = {
     "python -m monai.bundle run training --config_file bundles/distill.yaml": "test_main_job.py",
 }
 
+CHECK = "monai-kd check FOLDER"
+
 
 def run_block(block, *, folder):
     """Run a block as a person would, with the tests' interpreter as `python`."""
@@ -48,10 +50,11 @@ def project(finished_run, tmp_path):
 
 
 def test_every_command_of_the_readme_is_run_somewhere():
-    assert len(BLOCKS) == 5
+    assert len(BLOCKS) == 6
     for block in BLOCKS:
         command = block.strip()
-        assert command in RUN_ELSEWHERE or command.startswith("cd runs/phantom/bundle\n"), command
+        tried = command == CHECK or command.startswith("cd runs/phantom/bundle\n")
+        assert tried or command in RUN_ELSEWHERE, command
     ci = (ROOT / ".ci/run").read_text()
     assert all(command in ci for command, place in RUN_ELSEWHERE.items() if place == ".ci/run")
 
@@ -60,6 +63,15 @@ def test_every_link_of_readme_and_docs_leads_somewhere():
     for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text()):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_check_of_a_folder_passes_phantoms_and_prints_their_mapping(finished_run, tmp_path):
+    shutil.copytree(next(finished_run.runs.glob("phantoms-*")), tmp_path / "FOLDER")
+    finished = run_block(CHECK, folder=tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stderr == ""
+    for word in ("t1ce", "brats2021", "8 usable cases: 0 errors"):
+        assert word in finished.stdout
 
 
 def test_the_sharers_command_accepts_the_bundle(project):

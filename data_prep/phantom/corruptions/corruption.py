@@ -55,9 +55,7 @@ def on_header(edit: Callable[[nibabel.Nifti1Header], None], *kinds: str) -> Way:
     return apply
 
 
-def on_position(
-    *kinds: str, scale: tuple[float, ...] = (1, 1, 1), shift_mm: float = 0
-) -> Way:
+def on_position(*kinds: str, scale: tuple[float, ...] = (1, 1, 1), shift_mm: float = 0) -> Way:
     """Make a way that tells of another position and voxel size than the true ones."""
     return on_header(lambda header: move(header, scale=scale, shift_mm=shift_mm), *kinds)
 

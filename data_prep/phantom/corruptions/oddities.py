@@ -47,7 +47,7 @@ def _store_as_nifti2(case: CaseFiles) -> None:
 
 
 def _rename(case: CaseFiles) -> None:
-    renamed = CaseFiles(case.folder.with_name("Fälle 2019 – Müller & Söhne <1>"))
+    renamed = CaseFiles(case.folder.with_name("Fälle 2019, Müller & Söhne <1>"))
     renamed.folder.mkdir()
     for kind in EVERY:
         case[kind].rename(renamed[kind])

@@ -112,9 +112,7 @@ IMAGE_WAYS = (
     Corruption("skull-on", "skull not removed", Rule.SKULL_ON, on_voxels(_leave_skull_on, "t2")),
 )
 LABEL_WAYS = (
-    Corruption(
-        "stray-value", "label value 7", Rule.STRAY_VALUE, on_voxels(_add_stray_value, SEG)
-    ),
+    Corruption("stray-value", "label value 7", Rule.STRAY_VALUE, on_voxels(_add_stray_value, SEG)),
     Corruption("et-as-3", "enhancing coded 3, not 4", Rule.OTHER_SCHEME, _recode({4: 3})),
     Corruption("cavity", "resection cavity coded 4", Rule.OTHER_SCHEME, _recode({4: 3, 1: 4})),
     Corruption(
@@ -131,9 +129,7 @@ LABEL_WAYS = (
     ),
     Corruption("negative-label", "label value -2", Rule.NEGATIVE_LABEL, _recode({2: -2})),
     Corruption("empty-label", "empty label", Rule.EMPTY_LABEL, on_voxels(np.zeros_like, SEG)),
-    Corruption(
-        "shifted-label", "label 5 mm away", Rule.LABEL_GRID, on_position(SEG, shift_mm=5)
-    ),
+    Corruption("shifted-label", "label 5 mm away", Rule.LABEL_GRID, on_position(SEG, shift_mm=5)),
     Corruption(
         "cut-label",
         "label of another shape",
