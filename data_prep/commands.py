@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-
 from data_prep.case import Dataset
 from data_prep.checks import check_dataset
 from data_prep.checks.report import error_lines, write_html, write_json_report, write_summary
-from data_prep.datalist import Split, write_datalist, write_raw_datalist
+from data_prep.datalist import write_datalist, write_raw_datalist
 from data_prep.errors import DatasetError
 from data_prep.layouts import find_dataset
 from data_prep.phantom import LAYOUTS, write_phantoms
@@ -145,7 +144,10 @@ def _find(options: argparse.Namespace) -> Dataset:
 
 
 def _check(options: argparse.Namespace) -> int:
-    report = check_dataset(_find(options), workers=options.workers)
+    dataset = _find(options)
+    for output in (options.json, options.html, options.datalist):
+        _spare_the_data(output, dataset)
+    report = check_dataset(dataset, workers=options.workers)
     sys.stdout.write(write_summary(report))
     sys.stderr.writelines(f"{line}\n" for line in error_lines(report))
     if options.json:
@@ -155,6 +157,12 @@ def _check(options: argparse.Namespace) -> int:
     if options.datalist:
         write_raw_datalist(report, output_file=options.datalist)
     return report.exit_code
+
+
+def _spare_the_data(output: Path | None, dataset: Dataset) -> None:
+    """Stop before a file of the data set, such as its own dataset.json, would be replaced."""
+    if output and output.exists() and output.resolve().is_relative_to(dataset.root.resolve()):
+        raise DatasetError(f"{output} is part of the data set; write to another place")
 
 
 def _voxelise(options: argparse.Namespace) -> int:

@@ -12,7 +12,6 @@ from data_prep.case import Case, Dataset
 from data_prep.checks import CheckReport
 from data_prep.errors import DatasetError
 from data_prep.files import write_json
-from data_prep.findings import spoilt_cases
 from data_prep.splits import TEST, split_patients
 from data_prep.voxels import read_voxels_json
 
@@ -52,7 +51,7 @@ def write_datalist(
     found = read_voxels_json(folder)
     entries = [_voxelised_entry(record, folder) for record in found["cases"]]
     header = {key: found[key] for key in ("name", "origin", "layout", "scheme", "regions")}
-    header |= _describe(found["modalities"], found["labels"])
+    header |= _describe(found["modalities"], found["labels"] or {})
     left_out = {record["name"]: record["findings"] for record in found["left_out"]}
     return _write(output, header | {"left_out": left_out}, entries, split or Split())
 
@@ -62,8 +61,6 @@ def write_raw_datalist(
 ) -> Path:
     """List the cases that a check has passed as JSON, for any tool that reads such lists."""
     dataset, output = report.dataset, Path(output_file)
-    spoilt = spoilt_cases(report.findings)
-    sound = [case for case in dataset.cases if case.name not in spoilt]
     scheme = dataset.scheme
     header: dict[str, Any] = {
         "name": dataset.root.resolve().name,
@@ -72,15 +69,18 @@ def write_raw_datalist(
         "scheme": scheme and scheme.name,
         "regions": scheme and dict(scheme.regions),
     }
-    header |= _describe(_order_in_files(sound, dataset), scheme and scheme.labels)
-    lines = [f for f in report.findings if f.rule.severity == "error"]
-    left_out = {case: [str(f) for f in lines if f.case == case] for case in sorted(spoilt)}
-    entries = [_raw_entry(case, report.hashes) for case in sound]
-    return _write(output, header | {"left_out": left_out}, entries, split or Split())
+    labels = scheme.labels if scheme else {}
+    header |= _describe(_order_in_files(report.usable_cases, dataset), labels)
+    errors = [finding for finding in report.findings if finding.rule.severity == "error"]
+    header["left_out"] = {
+        name: [str(error) for error in errors if error.case == name] for name in report.left_out
+    }
+    entries = [_raw_entry(case, report.hashes) for case in report.usable_cases]
+    return _write(output, header, entries, split or Split())
 
 
-def _describe(modalities: Sequence[str], labels: Mapping[Any, str] | None) -> dict[str, Any]:
-    named = {str(value): name for value, name in (labels or {}).items()}
+def _describe(modalities: Sequence[str], labels: Mapping[Any, str]) -> dict[str, Any]:
+    named = {str(value): name for value, name in labels.items()}
     return {
         "modality": {str(index): name for index, name in enumerate(modalities)},
         "labels": {"0": "background"} | named,

@@ -85,8 +85,10 @@ class _Inspector:
         told = name if file.channel is not None else ""
         volume = _take_volume(scan, file.channel)
         faults = list(_header_faults(volume, file.channel))
-        if not _spoil(faults):
-            faults += intensity_faults(volume.values, stripped=self.stripped)
+        self._note(file.path, faults)
+        if _spoil(faults):
+            return None
+        faults = list(intensity_faults(volume.values, stripped=self.stripped))
         self._note(file.path, faults, told)
         return None if _spoil(faults) else volume
 
@@ -131,7 +133,7 @@ class _Inspector:
 
 
 def _merge(alike: Sequence[Finding]) -> Finding:
-    first, more = alike[0], len(alike) - 1
+    first, more = alike[0], len({finding.file for finding in alike}) - 1
     told = f"; so in {more} more file{'' if more == 1 else 's'}" if more else ""
     return replace(first, detail=first.detail + told)
 
@@ -162,8 +164,7 @@ def _image_faults(images: Mapping[str, Placed]) -> Iterator[tuple[str, Fault]]:
     yield from apart
     same = list(same_modality_faults(images))
     yield from same
-    reference = images.get("t1ce")
-    if not (apart or same) and reference is not None and set(MODALITIES) <= set(images):
+    if not (apart or same) and set(MODALITIES) <= set(images):
         swap = swap_fault(images)
         if swap is not None:
             yield "t1ce", swap

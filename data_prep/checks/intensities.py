@@ -49,9 +49,9 @@ def intensity_faults(values: npt.NDArray[Any], *, stripped: bool) -> Iterator[Fa
 
 
 def take_sample(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """About `SAMPLE` voxels evenly spread over the volume: the same ones for the same shape."""
+    """About `SAMPLE` voxels evenly spread over the volume: the same places for one shape."""
     step = max(1, values.size // SAMPLE) | 1  # odd, so as not to stay in one plane
-    return values.ravel(order="K")[::step]
+    return values.ravel(order="F")[::step]
 
 
 def _non_finite_faults(values: npt.NDArray[Any]) -> Iterator[Fault]:

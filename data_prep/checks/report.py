@@ -1,7 +1,5 @@
 """What a check found, for a terminal, for programs and for a browser."""
 
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
@@ -11,7 +9,7 @@ from typing import Protocol
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from data_prep.checks.dataset import CheckReport
-from data_prep.files import write_json
+from data_prep.files import write_bytes, write_json
 from data_prep.findings import Finding, count_by_severity
 from data_prep.rules import Rule
 
@@ -74,7 +72,7 @@ def write_html(report: CheckReport, path: Path) -> None:
         rules=[(rule, findings) for rule, findings in _by_rule(report.findings)],
         closing=_closing_line(report),
     )
-    _write_whole(path, text)
+    write_bytes(path, text.encode("utf-8", "surrogateescape"))
 
 
 def _by_rule(findings: Iterable[Finding]) -> list[tuple[Rule, list[Finding]]]:
@@ -118,15 +116,3 @@ def _as_record(finding: Finding) -> dict[str, str]:
         "detail": finding.detail,
         "mend": rule.mend,
     }
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Let the file take its name when it is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".partial-", dir=path.parent) as staging:
-        temporary = Path(staging) / path.name
-        with temporary.open("w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)

@@ -99,7 +99,7 @@ def _place(inspection: Inspection, modalities: tuple[str, ...], settings: VoxelS
         to_grid(as_smallest(scan.values), scan.affine, grid, LINEAR) for scan in scans.values()
     ]
     box = find_brain(volumes, margin=settings.margin)
-    image = as_smallest(np.stack([volume[box] for volume in volumes]))
+    image = as_smallest(np.stack([np.ascontiguousarray(volume[box]) for volume in volumes]))
     return _Placed(inspection.case.name, scans, image, grid, box)
 
 

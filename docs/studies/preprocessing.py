@@ -60,6 +60,7 @@ def main(source: Path, scratch: Path) -> None:
             ("monai", lambda: plain(_paths(case))),  # noqa: B023
         ]
         for name, step in turns[:: 1 if number % 2 else -1]:
+            os.sync()  # what one has written must not be waited for by the other
             steps[name].append(_seconds(step))
     windows = _read_windows(dataset, scratch / "ours")
     _tell(dataset, scratch, steps, windows)

@@ -14,7 +14,9 @@ from data_prep import write_phantoms
 from data_prep.case import Case, Dataset, ImageFile
 from data_prep.checks import check_dataset, inspect_case
 from data_prep.checks import dataset as dataset_module
+from data_prep.checks.comparisons import place, swap_fault
 from data_prep.checks.dataset import CheckReport
+from data_prep.checks.geometry import is_degenerate
 from data_prep.checks.intensities import FEWEST_VALUES, SAMPLE, intensity_faults, take_sample
 from data_prep.checks.labels import count_values, label_faults
 from data_prep.checks.report import error_lines, write_html, write_json_report, write_summary
@@ -91,6 +93,47 @@ def test_a_4d_file_is_read_once_and_its_channels_are_checked(dataset, tmp_path):
     assert list(inspection.scans) == ["t1ce", "t1", "flair"]
 
 
+def test_what_is_wrong_with_a_4d_file_as_a_whole_is_told_once(dataset, tmp_path):
+    case = dataset.cases[0]
+    voxels = [read_scan(image.path).voxels for image in case.images.values()]
+    image = nibabel.Nifti1Image(np.stack(voxels, axis=-1), np.diag([1.0, 1, 5, 1]))
+    image.to_filename(tmp_path / "all.nii")
+    images = {m: ImageFile(tmp_path / "all.nii", i) for i, m in enumerate(case.images)}
+    whole = replace(dataset, root=tmp_path)
+    inspection = inspect_case(replace(case, images=images, label=None), dataset=whole)
+    assert [f.detail for f in inspection.findings] == ["voxels of 1 x 1 x 5 mm"]
+
+
+@pytest.mark.parametrize("shift", [None, "far-away"])
+def test_another_spacing_is_forgiven_only_where_the_scans_overlap(own_phantoms, shift):
+    for way in filter(None, ("own-spacing", shift)):
+        corrupt(own_phantoms, FIRST, way)
+    (finding,) = check_dataset(find_dataset(own_phantoms), workers=1).findings
+    assert finding.rule is (Rule.GRIDS_DIFFER if shift else Rule.OWN_SPACING)
+
+
+def test_one_scan_given_twice_is_told_however_it_is_stored(own_phantoms):
+    for way in ("same-modality", "sagittal"):
+        corrupt(own_phantoms, FIRST, way)
+    assert _codes(check_dataset(find_dataset(own_phantoms), workers=1)) == ["E305"]
+
+
+def test_two_axes_of_one_direction_span_no_volume():
+    parallel = np.diag([1.0, 1, 1, 1])
+    parallel[:, 1] = parallel[:, 0]
+    assert is_degenerate(parallel)
+    assert not is_degenerate(np.diag([1e-3, 1, 1e3, 1]))
+
+
+def test_too_little_brain_tells_nothing_of_swaps(own_phantoms):
+    corrupt(own_phantoms, FIRST, "swapped")
+    found = find_dataset(own_phantoms)
+    scans = inspect_case(found.cases[0], dataset=found).scans
+    images = {name: place(scan) for name, scan in scans.items()}
+    assert swap_fault(images) is not None
+    assert swap_fault({m: replace(i, values=i.values[15:16]) for m, i in images.items()}) is None
+
+
 def test_a_channel_that_is_not_there_is_told(dataset):
     case = dataset.cases[0]
     images = {"t1": ImageFile(case.images["t1"].path, 1)}
@@ -148,6 +191,24 @@ def test_a_sample_is_spread_over_the_volume():
     assert sample[-1] > values[-10]
 
 
+def test_a_sample_does_not_stay_in_one_plane():
+    planes = np.tile(np.arange(32, dtype=np.int8), SAMPLE)
+    assert len(np.unique(take_sample(planes))) == 32
+
+
+def test_a_sample_takes_the_same_places_however_they_are_stored():
+    values = np.arange(SAMPLE * 8).reshape(50, 40, -1)
+    np.testing.assert_array_equal(take_sample(values), take_sample(np.asfortranarray(values)))
+
+
+def test_an_outlier_is_told_by_the_brain_and_not_by_what_is_around():
+    brain = np.tile(np.arange(100.0, 121.0), 1000)
+    background = np.zeros(4 * brain.size)
+    for brightest, told in ((130, []), (200, [Rule.OUTLIERS])):
+        values = np.concatenate([background, brain, [brightest]])
+        assert [rule for rule, _ in intensity_faults(values, stripped=True)] == told
+
+
 @pytest.mark.parametrize("levels", [FEWEST_VALUES - 1, FEWEST_VALUES])
 def test_an_image_has_sixteen_values_at_least(levels):
     faults = list(intensity_faults(np.arange(4096) % levels, stripped=False))
@@ -180,6 +241,13 @@ def test_the_one_grid_unlike_the_others_is_noted(own_phantoms):
     (note,) = [finding for finding in report.findings if finding.rule is Rule.ODD_GRID]
     assert note.case == FIRST
     assert note.detail == "voxels of 1 x 1 x 5 mm, others have 1 x 1 x 1"
+
+
+def test_where_many_grids_differ_none_is_odd(own_phantoms):
+    for number in (1, 2, 3):
+        corrupt(own_phantoms, f"BraTS19_PHANTOM_00{number}_1", "thick-slices")
+    found = check_dataset(find_dataset(own_phantoms), workers=1).findings
+    assert {finding.rule for finding in found} == {Rule.THICK_SLICES}
 
 
 def test_the_one_shape_unlike_the_others_is_noted(dataset, tmp_path):

@@ -108,6 +108,15 @@ def test_a_header_of_a_voxel_file_apart_is_refused(tmp_path):
         _read(content, tmp_path)
 
 
+def test_a_negative_voxel_size_does_not_break_a_qform(tmp_path):
+    image = nibabel.Nifti1Image(VOXELS, AFFINE)
+    image.set_sform(None, code=0)
+    image.set_qform(AFFINE, code=1)
+    content = bytearray(image.to_bytes())
+    content[80:84] = np.array(-1, "<f4").tobytes()
+    np.testing.assert_allclose(_read(bytes(content), tmp_path).affine, AFFINE, atol=1e-6)
+
+
 def test_a_quaternion_that_is_none_gives_no_affine(tmp_path):
     image = nibabel.Nifti1Image(VOXELS, AFFINE)
     image.set_sform(None, code=0)

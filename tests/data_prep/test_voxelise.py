@@ -1,3 +1,4 @@
+import fcntl
 import hashlib
 import json
 import os
@@ -17,8 +18,10 @@ from data_prep.case import ImageFile
 from data_prep.errors import DatasetError
 from data_prep.layouts import find_dataset
 from data_prep.voxels import VoxelSettings, read_voxels_json, voxelise
+from data_prep.voxels.crop import find_brain
 from data_prep.voxels.grid import Grid, from_grid
 from data_prep.voxels.store import read_array, read_metadata, stored_key
+from data_prep.voxels.voxelise import _hold
 
 FILES = ("image.b2nd", "label.b2nd")
 
@@ -95,6 +98,38 @@ def test_a_margin_is_kept_where_the_scan_has_it(phantoms, tmp_path, made):
     )
     expected = [max(start - 3, 0) for start in narrow["crop_offset"]]
     assert wide["crop_offset"] == expected
+
+
+def test_where_nothing_is_zero_or_all_is_the_box_is_the_whole():
+    whole = (slice(0, 3), slice(0, 4), slice(0, 5))
+    assert find_brain([np.zeros((3, 4, 5)), np.zeros((3, 4, 5))]) == whole
+    assert find_brain([np.ones((3, 4, 5)), np.zeros((3, 4, 5))]) == whole
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+@pytest.mark.parametrize("turned", [1, -1])
+def test_the_box_is_right_for_any_order_in_memory(axes, turned):
+    volumes = np.zeros((2, 6, 7, 8))[:, ::turned].transpose(0, *(axis + 1 for axis in axes))
+    volumes[0, 1, 4, 2] = volumes[1, 3, 2, 5] = 1
+    assert find_brain(volumes) == (slice(1, 4), slice(2, 5), slice(2, 6))
+
+
+def test_a_second_run_waits_until_the_first_lets_go(tmp_path):
+    nowait = fcntl.LOCK_EX | fcntl.LOCK_NB
+    with _hold(tmp_path / "out"):
+        lock = (tmp_path / "out" / ".lock").open()
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(lock, nowait)
+    with lock:
+        fcntl.flock(lock, nowait)
+
+
+def test_what_a_killed_run_has_left_is_swept(phantoms, own_made, made):
+    (own_made / ".partial-list").mkdir()
+    (next(own_made.glob("*/")) / ".partial-image").mkdir()
+    voxelise(find_dataset(phantoms), own_made)
+    assert digests(own_made) == digests(made)
+    assert not list(own_made.rglob(".partial-*"))
 
 
 def test_locations_are_voxels_of_their_value(made):

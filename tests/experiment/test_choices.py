@@ -61,7 +61,7 @@ def test_a_model_card_tells_phantoms_from_scans(tmp_path, origin, words):
 @pytest.mark.parametrize("share", [-0.1, 1.5, "half", True, float("nan")])
 def test_a_share_outside_of_zero_to_one_is_refused_by_name(share):
     with pytest.raises(
-        ExperimentError, match="modality_dropout is .*, expected a number from 0 to"
+        ExperimentError, match=r"modality_dropout is .*, expected a number from 0 to"
     ):
         check_share("modality_dropout", share)
 
