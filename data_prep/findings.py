@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from data_prep.rules import Rule
 
+WHOLE_DATASET = ""  # in the place of a case's name
+
 
 @dataclass(frozen=True)
 class Finding:

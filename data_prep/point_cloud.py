@@ -18,8 +18,8 @@ from numpy.lib.recfunctions import unstructured_to_structured
 from plyfile import PlyData, PlyElement, PlyParseError
 
 from data_prep.errors import DatasetError
+from data_prep.files import write_bytes
 from data_prep.voxels.grid import Grid
-from data_prep.voxels.store import write_whole
 
 AXES = ("x", "y", "z")
 LABEL = "label"  # the name of the channel that holds classes, which cannot be averaged
@@ -90,7 +90,7 @@ def write_cloud(path: str | os.PathLike[str], cloud: PointCloud) -> None:
         columns = np.dtype([(name, "<f8") for name in (*AXES, *cloud.names)])
         vertices = unstructured_to_structured(points, columns)
         PlyData([PlyElement.describe(vertices, "vertex")], byte_order="<").write(content)
-    write_whole(target, content.getvalue())
+    write_bytes(target, content.getvalue())
 
 
 def read_cloud(path: str | os.PathLike[str]) -> PointCloud:

@@ -1,7 +1,7 @@
 """All cases of a dataset, each checked by itself in parallel, then beside the others."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from data_prep.case import Case, Dataset
 from data_prep.checks.comparisons import place
 from data_prep.checks.geometry import spacing_of, write_mm, write_shape
 from data_prep.checks.inspection import inspect_case, merge_alike
-from data_prep.findings import Finding, spoilt_cases
+from data_prep.findings import WHOLE_DATASET, Finding, spoilt_cases
 from data_prep.parallel import map_in_parallel
 from data_prep.rules import Rule
 
@@ -48,12 +48,16 @@ class CheckReport:
         """The cases without an error; none where the dataset as a whole has one."""
         spoilt = spoilt_cases(self.findings)
         cases = self.dataset.cases
-        return () if "" in spoilt else tuple(case for case in cases if case.name not in spoilt)
+        return (
+            ()
+            if WHOLE_DATASET in spoilt
+            else tuple(case for case in cases if case.name not in spoilt)
+        )
 
     @property
     def left_out(self) -> tuple[str, ...]:
         """Names of the cases that have an error, whether their files could be listed or not."""
-        return tuple(sorted(spoilt_cases(self.findings) - {""}))
+        return tuple(sorted(spoilt_cases(self.findings) - {WHOLE_DATASET}))
 
     @property
     def exit_code(self) -> int:
@@ -73,7 +77,7 @@ def check_dataset(dataset: Dataset, *, workers: int | None = None) -> CheckRepor
         workers=1 if _is_small(dataset) else workers,
     )
     found = [finding for summary in summaries for finding in summary.findings]
-    found += [*dataset.findings, *_dataset_findings(dataset, summaries)]
+    found += [*dataset.findings, *_compare_cases(dataset, summaries)]
     severities = ("error", "warning", "note")
     found.sort(key=lambda finding: severities.index(finding.rule.severity))
     hashes = {path: digest for summary in summaries for path, digest in summary.hashes.items()}
@@ -101,27 +105,39 @@ def _is_small(dataset: Dataset) -> bool:
     return sum(file.stat().st_size for file in files if file.is_file()) < SMALL_BYTES
 
 
-def _dataset_findings(dataset: Dataset, summaries: Sequence[CaseSummary]) -> Iterator[Finding]:
-    yield from merge_alike(list(_same_scans(dataset, summaries)))
-    yield from _odd_grids(summaries)
-    values = sorted({value for summary in summaries for value in summary.label_counts})
-    if dataset.scheme is None and values:
-        seen = ", ".join(f"{value:g}" for value in values[:10])
-        yield Finding(
-            Rule.NO_SCHEME, "", "", f"labels hold 0, {seen}, and nothing says what they are"
-        )
+def find_same_scans(
+    cases: Iterable[tuple[Case, Mapping[Path, str]]], *, root: Path
+) -> list[Finding]:
+    """Tell which cases hold the bytes of an earlier one: they would leak from training to test.
 
-
-def _same_scans(dataset: Dataset, summaries: Sequence[CaseSummary]) -> Iterator[Finding]:
-    """The same bytes in two cases: they would leak from training to test. Labels may be alike."""
+    With each case come the hashes of its files. Labels may be alike.
+    """
     first: dict[str, str] = {}
-    for summary in summaries:
-        name = summary.case.name
-        for path in dict.fromkeys(image.path for image in summary.case.images.values()):
-            earlier = first.setdefault(summary.hashes.get(path, f"unread {path}"), name)
-            if earlier != name:
-                file = path.relative_to(dataset.root).as_posix()
-                yield Finding(Rule.SAME_SCAN, name, file, f"the same bytes as in case {earlier}")
+    found = []
+    for case, hashes in cases:
+        for path in dict.fromkeys(image.path for image in case.images.values()):
+            earlier = first.setdefault(hashes.get(path, f"unread {path}"), case.name)
+            if earlier != case.name:
+                file = path.relative_to(root).as_posix()
+                detail = f"the same bytes as in case {earlier}"
+                found.append(Finding(Rule.SAME_SCAN, case.name, file, detail))
+    return merge_alike(found)
+
+
+def tell_no_scheme(values: Iterable[float]) -> Finding:
+    """Say that labels have these values and nothing says what they mean."""
+    seen = ", ".join(f"{value:g}" for value in sorted(set(values))[:10])
+    return Finding(
+        Rule.NO_SCHEME, WHOLE_DATASET, "", f"labels hold 0, {seen}, and nothing says what they are"
+    )
+
+
+def _compare_cases(dataset: Dataset, summaries: Sequence[CaseSummary]) -> Iterator[Finding]:
+    yield from find_same_scans(((s.case, s.hashes) for s in summaries), root=dataset.root)
+    yield from _odd_grids(summaries)
+    values = [value for summary in summaries for value in summary.label_counts]
+    if dataset.scheme is None and values:
+        yield tell_no_scheme(values)
 
 
 def _odd_grids(summaries: Sequence[CaseSummary]) -> Iterator[Finding]:

@@ -50,8 +50,8 @@ def intensity_faults(values: npt.NDArray[Any], *, stripped: bool) -> Iterator[Fa
 
 def take_sample(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """About `SAMPLE` voxels evenly spread over the volume: the same places for one shape."""
-    step = max(1, values.size // SAMPLE) | 1  # odd, so as not to stay in one plane
-    return values.ravel(order="F")[::step]
+    step = max(1, round((values.size / SAMPLE) ** (1 / values.ndim)))
+    return values[(slice(None, None, step),) * values.ndim].ravel()
 
 
 def _non_finite_faults(values: npt.NDArray[Any]) -> Iterator[Fault]:

@@ -15,7 +15,8 @@ MOST_VALUES = 256  # TotalSegmentator has 117 classes
 
 def count_values(values: npt.NDArray[Any]) -> dict[float, int]:
     """How many voxels have each value other than 0."""
-    found, counts = np.unique(values[values != 0], return_counts=True)
+    flat = values.ravel(order="K")  # the order of the memory, in which masks are quick
+    found, counts = np.unique(flat[flat != 0], return_counts=True)
     return {float(value): int(count) for value, count in zip(found, counts, strict=True)}
 
 

@@ -6,24 +6,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from data_prep.memory import in_memory_order, memory_order
+
 MOST_LOCATIONS = 1000  # per value: enough to centre windows on, small enough to read with each case
 
 
 def find_brain(volumes: Sequence[npt.NDArray[Any]], *, margin: int = 0) -> tuple[slice, ...]:
     """Return the smallest box that holds all voxels other than 0 of all volumes, and the margin."""
-    inside = volumes[0] != 0
-    for volume in volumes[1:]:
-        inside |= volume != 0
+    order, signs = memory_order(volumes[0])
+    views = in_memory_order(*volumes)
+    inside = views[0] != 0
+    for view in views[1:]:
+        inside |= view != 0
     if not inside.any():
-        return tuple(slice(0, side) for side in inside.shape)
-    # From the outermost axis of the memory inwards: the large array is read once, in its order.
-    order = np.argsort(inside.strides)[::-1]
-    flat = inside.transpose(order)
-    plane = flat.any(axis=0)
-    found = (flat.any(axis=2).any(axis=1), plane.any(axis=1), plane.any(axis=0))
+        return tuple(slice(0, side) for side in volumes[0].shape)
+    plane = inside.any(axis=0)
+    found = (inside.any(axis=2).any(axis=1), plane.any(axis=1), plane.any(axis=0))
     box = [slice(0, 0)] * 3
     for axis, present in zip(order, found, strict=True):
-        low, high = np.flatnonzero(present)[[0, -1]]
+        low, high = np.flatnonzero(present[:: signs[axis]])[[0, -1]]
         box[axis] = slice(max(int(low) - margin, 0), min(int(high) + 1 + margin, present.size))
     return tuple(box)
 

@@ -4,8 +4,6 @@ ZSTD over shuffled bytes, in blocks of 32^3, makes a brain smaller than its `.ni
 of 96^3 touches a few blocks only. The same array gives the same bytes, whatever wrote it.
 """
 
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data_prep.errors import DatasetError
+from data_prep.files import write_bytes
 
 FORMAT = 1  # raise it when an older reader would misread a file
 CHUNK, BLOCK = 64, 32  # voxels per side: what is compressed together, what is decompressed at once
@@ -47,7 +46,7 @@ def write_array(
     stored.schunk.vlmeta[METADATA] = {"format": FORMAT, **metadata}
     for name, table in (tables or {}).items():
         stored.schunk.vlmeta[name] = table
-    write_whole(path, stored.to_cframe())
+    write_bytes(path, stored.to_cframe())
 
 
 def read_array(path: Path) -> tuple[npt.NDArray[Any], dict[str, Any]]:
@@ -109,15 +108,3 @@ def as_smallest(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 def _sides(shape: Sequence[int], side: int) -> tuple[int, ...]:
     return (*(1 for _ in shape[:-3]), *(min(side, length) for length in shape[-3:]))
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write `content` so that `path` names all of it or does not change, even if killed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".partial-", dir=path.parent) as staging:
-        temporary = Path(staging) / path.name
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)

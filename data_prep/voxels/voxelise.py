@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.case import Case, Dataset
+from data_prep.checks import find_same_scans, tell_no_scheme
 from data_prep.errors import DatasetError
 from data_prep.files import write_json
-from data_prep.findings import Finding, spoilt_cases
+from data_prep.findings import WHOLE_DATASET, Finding, spoilt_cases
 from data_prep.parallel import map_in_parallel
 from data_prep.voxels.build import LIST, build_case, discard
 from data_prep.voxels.record import IMAGE, LABEL, RECORD, Record, VoxelSettings, read_valid_record
-from data_prep.voxels.store import FORMAT
+from data_prep.voxels.store import FORMAT, read_metadata
 
 if sys.platform != "win32":
     import fcntl
@@ -47,7 +48,7 @@ class VoxelReport:
     @property
     def summary(self) -> str:
         """One line for a person."""
-        left_out = len(spoilt_cases(self.findings))
+        left_out = len(spoilt_cases(self.findings) - {WHOLE_DATASET})
         return (
             f"{len(self.cases)} cases in {self.output_dir}, {left_out} left out, "
             f"{len(self.written)} files written"
@@ -71,11 +72,12 @@ def voxelise(
         _sweep(folder, {case.name for case in dataset.cases})
         records = _build_cases(dataset, settings or VoxelSettings(), folder, workers)
         findings = (*dataset.findings, *(f for record in records for f in record.findings))
+        findings += tuple(_compare_cases(dataset, records, folder))
         content = _describe(dataset, settings or VoxelSettings(), records, findings)
         if _listed(folder) != content:
             write_json(folder / LIST, content)
     written = tuple(f"{record.case}/{name}" for record in records for name in record.written)
-    names = tuple(record.case for record in records if record.image_key)
+    names = tuple(entry["name"] for entry in content["cases"])
     return VoxelReport(folder, names, findings, written)
 
 
@@ -138,6 +140,26 @@ def _build_cases(
     return [record or next(fresh) for record in known]
 
 
+def _compare_cases(dataset: Dataset, records: Sequence[Record], folder: Path) -> Iterator[Finding]:
+    """What only shows beside other cases, or in the dataset as a whole."""
+    described = {r.case: _read_described(folder / r.case) for r in records if r.image_key}
+    cases = [case for case in dataset.cases if case.name in described]
+    hashed = [
+        (case, {i.path: described[case.name][0]["sources"][m] for m, i in case.images.items()})
+        for case in cases
+    ]
+    yield from find_same_scans(hashed, root=dataset.root)
+    values = {float(value) for _, label in described.values() for value in label["counts"]}
+    if dataset.scheme is None and values:
+        yield tell_no_scheme(values)
+
+
+def _read_described(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The metadata of a case's image, and of its label if it has one."""
+    label = folder / LABEL
+    return read_metadata(folder / IMAGE), read_metadata(label) if label.exists() else {"counts": {}}
+
+
 def _describe(
     dataset: Dataset,
     settings: VoxelSettings,
@@ -147,10 +169,11 @@ def _describe(
     """What the folder holds, with nothing that would differ if it were made again elsewhere."""
     scheme = dataset.scheme
     cases = {case.name: case for case in dataset.cases}
-    entries = [_entry(cases[record.case], record) for record in records if record.image_key]
+    spoilt = spoilt_cases(findings)
+    sound = [record for record in records if not spoilt & {record.case, WHOLE_DATASET}]
+    entries = [_entry(cases[record.case], record) for record in sound]
     keys = [[entry["name"], entry["image_key"], entry["label_key"]] for entry in entries]
     errors = [finding for finding in findings if finding.rule.severity == "error"]
-    spoilt = sorted(spoilt_cases(errors))
     return {
         "format": FORMAT,
         "name": dataset.root.resolve().name,
@@ -165,7 +188,7 @@ def _describe(
         "cases": entries,
         "left_out": [
             {"name": name, "findings": [str(f) for f in errors if f.case == name]}
-            for name in spoilt
+            for name in sorted(spoilt - {WHOLE_DATASET})
         ],
     }
 

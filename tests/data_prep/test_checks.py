@@ -191,9 +191,14 @@ def test_a_sample_is_spread_over_the_volume():
     assert sample[-1] > values[-10]
 
 
-def test_a_sample_does_not_stay_in_one_plane():
-    planes = np.tile(np.arange(32, dtype=np.int8), SAMPLE)
-    assert len(np.unique(take_sample(planes))) == 32
+@pytest.mark.parametrize("shape", [(240, 240, 155), (64, 64, 64), (400, 400, 24)])
+def test_a_sample_is_of_the_size_meant_and_reaches_every_slab_or_its_neighbour(shape):
+    for axis, side in enumerate(shape):
+        slabs = np.arange(side).reshape([side if i == axis else 1 for i in range(3)])
+        sample = take_sample(np.broadcast_to(slabs, shape))
+        assert min(SAMPLE, np.prod(shape)) / 2 < sample.size < 2 * SAMPLE
+        assert np.diff(np.unique(sample)).max() <= 4
+        assert side - sample.max() <= 4
 
 
 def test_a_sample_takes_the_same_places_however_they_are_stored():

@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 
 from data_prep.case import ImageFile
+from data_prep.checks.report import error_lines
 from data_prep.errors import DatasetError
 from data_prep.layouts import find_dataset
+from data_prep.phantom.corruptions import corrupt
 from data_prep.voxels import VoxelSettings, read_voxels_json, voxelise
 from data_prep.voxels.crop import find_brain
 from data_prep.voxels.grid import Grid, from_grid
@@ -328,6 +330,7 @@ WORKSHOP = """
 import os, sys
 from pathlib import Path
 from data_prep.layouts import find_dataset
+from data_prep.phantom.corruptions import corrupt
 from data_prep.voxels import voxelise
 dataset = find_dataset(Path(sys.argv[1]))
 for line in sys.stdin:
@@ -382,3 +385,23 @@ def test_a_run_killed_at_ten_moments_is_completed_to_the_same_bytes(
 def is_as_listed(folder):
     entries = read_voxels_json(folder)["cases"]
     return all(stored_key(folder / entry["image"]) == entry["image_key"] for entry in entries)
+
+
+def test_a_scan_under_two_names_is_left_out_once_lest_it_leak_into_the_test(own_phantoms, tmp_path):
+    corrupt(own_phantoms, "BraTS19_PHANTOM_001_1", "duplicate-case")
+    for _ in range(2):  # built, and found again
+        report = voxelise(find_dataset(own_phantoms), tmp_path / "voxels", workers=1)
+        assert report.exit_code == 1
+        assert len(report.cases) == 8
+    listed = read_voxels_json(tmp_path / "voxels")
+    (left_out,) = listed["left_out"]
+    assert "the same bytes as in case BraTS19_PHANTOM_001_1" in left_out["findings"][0]
+    assert left_out["name"] not in {case["name"] for case in listed["cases"]}
+
+
+def test_labels_that_nobody_explains_make_nothing_usable(phantoms, tmp_path):
+    unexplained = replace(find_dataset(phantoms), scheme=None)
+    report = voxelise(unexplained, tmp_path / "voxels", workers=1)
+    assert report.exit_code == 2
+    assert report.cases == ()
+    assert "labels hold 0, 1, 2, 4, and nothing says what they are" in error_lines(report)[0]
