@@ -19,7 +19,7 @@ from plyfile import PlyData, PlyElement, PlyParseError
 
 from data_prep.errors import DatasetError
 from data_prep.files import write_bytes
-from data_prep.voxels.grid import Grid
+from data_prep.grid import Grid
 
 AXES = ("x", "y", "z")
 LABEL = "label"  # the name of the channel that holds classes, which cannot be averaged

@@ -5,20 +5,12 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-import nibabel
 import numpy as np
 import numpy.typing as npt
 
-from data_prep.checks.geometry import (
-    GRID_TOLERANCE_MM,
-    Fault,
-    Matrix,
-    corners_mm,
-    spacing_of,
-    write_mm,
-    write_shape,
-)
+from data_prep.checks.geometry import Fault, write_mm, write_shape
 from data_prep.checks.intensities import take_sample
+from data_prep.grid import TOLERANCE_MM, Grid, Matrix, grid_of, turn_to_ras
 from data_prep.memory import in_memory_order
 from data_prep.rules import Rule
 from data_prep.scan import Scan
@@ -34,27 +26,13 @@ class Placed:
     """Values turned to right, front, top by the scan's own affine, so that grids compare."""
 
     values: npt.NDArray[Any]
-    affine: Matrix
-
-    @property
-    def corners(self) -> Matrix:
-        """Centres of the eight corner voxels, in mm."""
-        return corners_mm(self.affine, self.values.shape)
+    grid: Grid
 
 
 def place(scan: Scan) -> Placed:
     """Turn a 3D scan by flips and swaps of its axes; nothing is resampled or copied."""
-    turn = nibabel.orientations.io_orientation(scan.affine)
-    back = nibabel.orientations.inv_ornt_aff(turn, scan.voxels.shape)
-    return Placed(nibabel.orientations.apply_orientation(scan.values, turn), scan.affine @ back)
-
-
-def share_grid(one: Placed, other: Placed) -> bool:
-    """Tell whether each voxel of one lies where the same voxel of the other lies."""
-    if one.values.shape != other.values.shape:
-        return False
-    apart = np.linalg.norm(one.corners - other.corners, axis=1)
-    return bool(apart.max() <= GRID_TOLERANCE_MM)
+    x, y, z = scan.voxels.shape
+    return Placed(turn_to_ras(scan.values, scan.affine), grid_of((x, y, z), scan.affine))
 
 
 def grid_faults(images: Mapping[str, Placed]) -> Iterator[tuple[str, Fault]]:
@@ -95,7 +73,7 @@ def swap_fault(images: Mapping[str, Placed]) -> Fault | None:
 
 def label_place_fault(label: Placed, images: Mapping[str, Placed]) -> Fault | None:
     """Tell whether the label lies on no image's grid, or for the most part outside the brain."""
-    shared = [image for image in images.values() if share_grid(label, image)]
+    shared = [image for image in images.values() if label.grid.is_same(image.grid)]
     if not shared:
         name, image = next(iter(images.items()))
         return Rule.LABEL_GRID, f"{_tell_difference(label, image)} {name}"
@@ -109,14 +87,14 @@ def label_place_fault(label: Placed, images: Mapping[str, Placed]) -> Fault | No
 
 
 def _compare_grids(name: str, reference: Placed, other: Placed) -> Fault | None:
-    if share_grid(reference, other):
+    if reference.grid.is_same(other.grid):
         return None
     seen = f"{_tell_difference(other, reference)} {name}"
-    overlap = _overlap(reference.corners, other.corners)
-    spacings = spacing_of(reference.affine), spacing_of(other.affine)
+    overlap = _overlap(reference.grid.corners_mm, other.grid.corners_mm)
+    spacings = reference.grid.spacing_mm, other.grid.spacing_mm
     if overlap < LEAST_OVERLAP:
         return Rule.GRIDS_DIFFER, f"{seen}; {overlap:.0%} of the fields of view overlap"
-    if not np.allclose(*spacings, rtol=0, atol=GRID_TOLERANCE_MM):
+    if not np.allclose(*spacings, rtol=0, atol=TOLERANCE_MM):
         return Rule.OWN_SPACING, seen
     same_shape = reference.values.shape == other.values.shape
     return Rule.GRIDS_DIFFER if same_shape else Rule.SHAPES_DIFFER, seen
@@ -125,11 +103,10 @@ def _compare_grids(name: str, reference: Placed, other: Placed) -> Fault | None:
 def _tell_difference(one: Placed, other: Placed) -> str:
     """Say how the first differs, so that the name of the second can follow."""
     shapes = one.values.shape, other.values.shape
-    spacings = spacing_of(one.affine), spacing_of(other.affine)
+    spacings = one.grid.spacing_mm, other.grid.spacing_mm
     if shapes[0] == shapes[1]:
-        apart = np.linalg.norm(one.corners - other.corners, axis=1).max()
-        return f"corners up to {apart:.4g} mm away from those of"
-    if np.allclose(*spacings, rtol=0, atol=GRID_TOLERANCE_MM):
+        return f"corners up to {one.grid.distance_mm(other.grid):.4g} mm away from those of"
+    if np.allclose(*spacings, rtol=0, atol=TOLERANCE_MM):
         return f"{write_shape(shapes[0])} voxels, not {write_shape(shapes[1])} as"
     return f"voxels of {write_mm(spacings[0])} mm, not {write_mm(spacings[1])} as"
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from data_prep.case import Case, Dataset
 from data_prep.checks.comparisons import place
-from data_prep.checks.geometry import spacing_of, write_mm, write_shape
+from data_prep.checks.geometry import write_mm, write_shape
 from data_prep.checks.inspection import inspect_case, merge_alike
 from data_prep.findings import WHOLE_DATASET, Finding, spoilt_cases
 from data_prep.parallel import map_in_parallel
@@ -89,14 +89,14 @@ def summarise_case(case: Case, *, dataset: Dataset) -> CaseSummary:
     """Inspect a case and let its voxels go: what remains travels lightly between processes."""
     inspection = inspect_case(case, dataset=dataset)
     first = next(iter(inspection.scans.values()), None)
-    grid = None if first is None else place(first)
+    grid = None if first is None else place(first).grid
     return CaseSummary(
         case,
         inspection.findings,
         inspection.hashes,
         inspection.label_counts,
-        shape=None if grid is None else grid.values.shape,
-        spacing_mm=None if grid is None else tuple(spacing_of(grid.affine).round(3).tolist()),
+        shape=None if grid is None else grid.shape,
+        spacing_mm=None if grid is None else tuple(grid.spacing_mm.round(3).tolist()),
     )
 
 

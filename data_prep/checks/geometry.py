@@ -1,21 +1,16 @@
 """Where the voxels of one scan lie, and whether that can be so."""
 
 from collections.abc import Iterable, Iterator
-from itertools import product
 
-import nibabel
 import numpy as np
-import numpy.typing as npt
 
+from data_prep.grid import LARGEST_COSINE, Grid, Matrix
 from data_prep.rules import Rule
 from data_prep.scan import Scan
 
-Matrix = npt.NDArray[np.float64]
 Fault = tuple[Rule, str]  # the rule that is broken, and what was seen
 
-GRID_TOLERANCE_MM = 1e-3
 FORM_TOLERANCE_MM = 0.5  # a quaternion of float32 moves far corners by up to 0.1 mm
-LARGEST_COSINE = 1e-3  # between axes that count as perpendicular
 THICK_MM = 4.0
 POSSIBLE_SPACING_MM = (0.1, 10.0)
 SMALLEST_FIELD_MM = 16.0
@@ -37,28 +32,19 @@ def geometry_faults(scan: Scan) -> Iterator[Fault]:
     else:
         if not coded:
             yield Rule.NO_ORIENTATION, "neither sform nor qform says where left is"
-        yield from _form_faults(scan)
-        yield from _axis_faults(scan.affine)
-        yield from _size_faults(scan)
-
-
-def spacing_of(affine: Matrix) -> Matrix:
-    """Distance in mm between neighbours, along each axis of the storage."""
-    return np.asarray(np.linalg.norm(affine[:3, :3], axis=0), dtype=np.float64)
+        x, y, z = shape
+        grid = Grid((x, y, z), scan.affine)
+        yield from _form_faults(scan, grid)
+        yield from _axis_faults(grid)
+        yield from _size_faults(grid)
 
 
 def is_degenerate(affine: Matrix) -> bool:
     """Tell whether the affine maps no volume onto a volume."""
     if not np.isfinite(affine).all():
         return True
-    spacing = spacing_of(affine)
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
     return not spacing.all() or bool(abs(np.linalg.det(affine[:3, :3] / spacing)) < 1e-3)
-
-
-def corners_mm(affine: Matrix, shape: tuple[int, ...]) -> Matrix:
-    """Centres of the eight corner voxels, in mm."""
-    corners = np.array(list(product(*((0, side - 1) for side in shape))))
-    return np.asarray(nibabel.affines.apply_affine(affine, corners), dtype=np.float64)
 
 
 def write_shape(shape: tuple[int, ...]) -> str:
@@ -71,7 +57,7 @@ def write_mm(lengths: Iterable[float]) -> str:
     return " x ".join(f"{length:.4g}" for length in lengths)
 
 
-def _form_faults(scan: Scan) -> Iterator[Fault]:
+def _form_faults(scan: Scan, grid: Grid) -> Iterator[Fault]:
     pixdim = scan.header["pixdim"][1:4]
     if (pixdim < 0).any():
         yield Rule.NEGATIVE_PIXDIM, f"pixdim {write_mm(pixdim)}"
@@ -82,23 +68,20 @@ def _form_faults(scan: Scan) -> Iterator[Fault]:
     elif np.linalg.det(scan.affine) * np.linalg.det(scan.qform) < 0:
         yield Rule.SIDES_SWAPPED, "what is left by the sform is right by the qform"
     else:
-        shape = scan.voxels.shape
-        apart = corners_mm(scan.affine, shape) - corners_mm(scan.qform, shape)
-        distance = np.linalg.norm(apart, axis=1).max()
+        distance = grid.distance_mm(Grid(grid.shape, scan.qform))
         if distance > FORM_TOLERANCE_MM:
             yield Rule.FORMS_DIFFER, f"up to {distance:.1f} mm apart, the sform is used"
 
 
-def _axis_faults(affine: Matrix) -> Iterator[Fault]:
-    axes = affine[:3, :3] / spacing_of(affine)
-    cosine = np.abs(axes.T @ axes - np.eye(3)).max()
+def _axis_faults(grid: Grid) -> Iterator[Fault]:
+    cosine = grid.largest_cosine
     if cosine > LARGEST_COSINE:
         angle = np.degrees(np.arccos(min(cosine, 1.0)))
         yield Rule.SHEARED, f"two axes meet at {angle:.1f} degrees"
 
 
-def _size_faults(scan: Scan) -> Iterator[Fault]:
-    spacing, shape = spacing_of(scan.affine), scan.voxels.shape
+def _size_faults(grid: Grid) -> Iterator[Fault]:
+    spacing, shape = grid.spacing_mm, grid.shape
     smallest, largest = POSSIBLE_SPACING_MM
     field = spacing * shape
     if spacing.min() < smallest or spacing.max() > largest:

@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from data_prep.case import Case, Dataset
 from data_prep.checks.inspection import Inspection, inspect_case
+from data_prep.grid import LINEAR, NEAREST, Grid, choose_grid, grid_of, to_grid
 from data_prep.scan import Scan
 from data_prep.voxels.crop import count_values, draw_locations, find_brain
-from data_prep.voxels.grid import LINEAR, NEAREST, Grid, choose_grid, grid_of, to_grid
 from data_prep.voxels.normalisation import measure
 from data_prep.voxels.record import (
     IMAGE,

@@ -7,6 +7,7 @@ from plyfile import PlyData, PlyElement
 from scipy.spatial.transform import Rotation
 
 from data_prep.errors import DatasetError
+from data_prep.grid import Grid
 from data_prep.point_cloud import (
     PointCloud,
     cloud_of_case,
@@ -14,7 +15,6 @@ from data_prep.point_cloud import (
     voxelise_cloud,
     write_cloud,
 )
-from data_prep.voxels.grid import Grid
 
 NAMES = ("t1ce", "flair")
 lawful = settings(deadline=None, derandomize=True, max_examples=50, database=None)

@@ -40,11 +40,19 @@ class Grid:
         corners = np.array(list(product(*((0, side - 1) for side in self.shape))))
         return np.asarray(apply_affine(self.affine, corners), dtype=np.float64)
 
+    @property
+    def largest_cosine(self) -> float:
+        """Between two axes: 0 where all of them meet at right angles."""
+        axes = self.affine[:3, :3] / self.spacing_mm
+        return float(np.abs(axes.T @ axes - np.eye(3)).max())
+
     def is_same(self, other: "Grid") -> bool:
         """Tell whether the voxels of both lie in the same places."""
-        if self.shape != other.shape:
-            return False
-        return bool(np.abs(self.corners_mm - other.corners_mm).max() <= TOLERANCE_MM)
+        return self.shape == other.shape and self.distance_mm(other) <= TOLERANCE_MM
+
+    def distance_mm(self, other: "Grid") -> float:
+        """How far the same corner of both lies apart, at the most."""
+        return float(np.linalg.norm(self.corners_mm - other.corners_mm, axis=1).max())
 
     def cut(self, box: tuple[slice, ...]) -> "Grid":
         """Return the part of this grid that `array[box]` lies on."""
@@ -62,7 +70,10 @@ def choose_grid(shape: Shape, affine: Matrix, *, spacing_mm: tuple[float, ...] |
     """
     own = grid_of(shape, affine)
     wanted = own.spacing_mm if spacing_mm is None else np.asarray(spacing_mm, dtype=np.float64)
-    if np.abs(own.spacing_mm - wanted).max() <= TOLERANCE_MM and not _is_sheared(own):
+    if (
+        np.abs(own.spacing_mm - wanted).max() <= TOLERANCE_MM
+        and own.largest_cosine <= LARGEST_COSINE
+    ):
         return own
     axes = _nearest_rotation(own.affine[:3, :3] / own.spacing_mm)
     faces = apply_affine(own.affine, _outer_faces(own.shape)) @ axes
@@ -114,11 +125,6 @@ def _resample(array: npt.NDArray[Any], own: Grid, grid: Grid, order: int) -> npt
         array, matrix, output_shape=grid.shape, order=order, mode="grid-constant"
     )
     return np.asarray(resampled)
-
-
-def _is_sheared(grid: Grid) -> bool:
-    axes = grid.affine[:3, :3] / grid.spacing_mm
-    return bool(np.abs(axes.T @ axes - np.eye(3)).max() > LARGEST_COSINE)
 
 
 def _nearest_rotation(axes: Matrix) -> Matrix:
