@@ -1,6 +1,6 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
-CODE := monai_kd data_prep tests
+CODE := monai_kd data_prep tests docs/studies
 
 .PHONY: help distill test check format figure clean
 

@@ -11,7 +11,7 @@ WIDEST_COUNT = 1 << 16  # beyond this range of whole numbers, sorting beats coun
 
 @dataclass(frozen=True)
 class Normalisation:
-    """What is needed to normalise one modality: `(clip(v, low, high) - mean) / std`; 0 stays 0.
+    """What a reader needs to normalise a modality: `(clip(v, low, high) - mean) / std`; 0 stays 0.
 
     Over the brain (voxels other than 0): `low` and `high` are the percentiles, interpolated
     linearly as numpy does; `mean` and `std` (population) are those of the clipped voxels.
@@ -21,14 +21,6 @@ class Normalisation:
     high: float
     mean: float
     std: float
-
-    def apply(self, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Return normalised float32; the background stays 0, as MONAI's `nonzero` has it."""
-        brain = values != 0
-        normalised = np.clip(values, self.low, self.high, dtype=np.float32)
-        normalised -= np.float32(self.mean)
-        normalised *= brain / np.float32(self.std)
-        return np.asarray(normalised)
 
     def as_dict(self) -> dict[str, float]:
         """As it is stored beside the voxels."""

@@ -55,18 +55,6 @@ def read_array(path: Path) -> tuple[npt.NDArray[Any], dict[str, Any]]:
     return stored[...], dict(stored.schunk.vlmeta[METADATA])
 
 
-def read_patch(
-    path: Path, start: Sequence[int], size: Sequence[int]
-) -> tuple[npt.NDArray[Any], dict[str, Any]]:
-    """Return `size` voxels (x y z) from `start` on, which must lie inside, and the metadata."""
-    stored = open_array(path)
-    window = tuple(slice(low, low + side) for low, side in zip(start, size, strict=True))
-    shape = tuple(stored.shape[-3:])
-    if any(w.start < 0 or w.stop > side for w, side in zip(window, shape, strict=True)):
-        raise DatasetError(f"{path}: no window of {tuple(size)} at {tuple(start)} in {shape}")
-    return stored[(..., *window)], dict(stored.schunk.vlmeta[METADATA])
-
-
 def read_metadata(path: Path, table: str = METADATA) -> dict[str, Any]:
     """Return the metadata, or one of the tables that were written beside it, without voxels."""
     stored = open_array(path)

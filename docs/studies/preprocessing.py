@@ -35,12 +35,12 @@ from monai.transforms import (
 )
 
 from data_prep.case import MODALITIES, Case, Dataset
+from data_prep.grid import Grid, from_grid
 from data_prep.layouts import find_dataset
 from data_prep.voxels import VoxelSettings
 from data_prep.voxels.build import build_case
-from data_prep.grid import Grid, from_grid
-from data_prep.voxels.normalisation import Normalisation
-from data_prep.voxels.store import read_array, read_patch
+from data_prep.voxels.store import read_array
+from monai_kd.data.voxels import read_block
 
 WINDOW = 96
 REPEATS = 5  # windows per case
@@ -111,10 +111,8 @@ def _read_windows(dataset: Dataset, folder: Path) -> dict[str, list[float]]:
 
 
 def _window_of_ours(path: Path, start: list[int]) -> Any:
-    window, described = read_patch(path, start, (WINDOW,) * 3)
-    pairs = zip(described["modalities"], window, strict=True)
-    measured = described["normalisation"]
-    return np.stack([Normalisation(**measured[name]).apply(volume) for name, volume in pairs])
+    x, y, z = (slice(s, s + WINDOW) for s in start)
+    return read_block(path, (x, y, z))
 
 
 def _window_of_monai(load: LoadImaged, case: Case, start: list[int]) -> Any:

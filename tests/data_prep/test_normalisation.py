@@ -42,14 +42,6 @@ def test_counting_agrees_with_numpy(dtype, low, high, widest, count, seed):
     assert found.std == pytest.approx(expected[3] or 1.0, rel=1e-6, abs=1e-9)
 
 
-def test_a_normalised_brain_has_mean_0_and_deviation_1():
-    volume = brain()
-    normalised = measure(volume, BOTH).apply(volume)[volume != 0]
-    assert normalised.dtype == np.float32
-    assert normalised.mean() == pytest.approx(0, abs=1e-5)
-    assert normalised.std() == pytest.approx(1, abs=1e-5)
-
-
 @pytest.mark.parametrize("dtype", [np.int32, np.float32])
 def test_single_outliers_of_a_million_change_hardly_anything(dtype):
     clean = brain(dtype)
@@ -58,23 +50,19 @@ def test_single_outliers_of_a_million_change_hardly_anything(dtype):
     before, after = measure(clean, BOTH), measure(spoilt, BOTH)
     assert after.mean == pytest.approx(before.mean, rel=1e-3)
     assert after.std == pytest.approx(before.std, rel=1e-2)
-    assert np.abs(after.apply(spoilt)).max() < 4
-
-
-def test_the_background_stays_zero():
-    volume = brain()
-    assert not measure(volume, BOTH).apply(volume)[volume == 0].any()
+    assert after.high < 1000
 
 
 @lawful
 @given(scale=st.integers(1, 20))
-def test_the_unit_of_the_intensities_does_not_matter(scale):
+def test_the_unit_of_the_intensities_goes_into_every_number(scale):
     volume = brain(np.int32)
-    scaled = measure(volume * scale, BOTH).apply(volume * scale)
-    assert np.allclose(scaled, measure(volume, BOTH).apply(volume), atol=1e-4)
+    one, scaled = measure(volume, BOTH), measure(volume * scale, BOTH)
+    expected = [scale * getattr(one, name) for name in one.as_dict()]
+    assert list(scaled.as_dict().values()) == pytest.approx(expected)
 
 
-def test_what_cannot_be_normalised_becomes_finite_zeros():
+def test_what_cannot_be_normalised_gets_a_deviation_of_one():
     nothing, even = np.zeros((4, 4, 4), np.int16), np.full((4, 4, 4), 7, np.int16)
     assert measure(nothing, BOTH) == Normalisation(0.0, 0.0, 0.0, 1.0)
-    assert not measure(even, BOTH).apply(even).any()
+    assert measure(even, BOTH) == Normalisation(7.0, 7.0, 7.0, 1.0)

@@ -3,15 +3,12 @@ import hashlib
 import blosc2
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from data_prep.errors import DatasetError
 from data_prep.voxels.store import (
     as_smallest,
     read_array,
     read_metadata,
-    read_patch,
     stored_key,
     write_array,
 )
@@ -47,25 +44,6 @@ def test_the_same_array_gives_the_same_bytes(stored, image, tmp_path, memory):
     write_array(again, array, metadata=METADATA, tables={"locations": {"1": [[1, 2, 3]]}})
     digests = {hashlib.sha256(path.read_bytes()).hexdigest() for path in (stored, again)}
     assert len(digests) == 1
-
-
-@settings(deadline=None, derandomize=True, max_examples=30, database=None)
-@given(start=st.tuples(*[st.integers(0, 20)] * 3), size=st.tuples(*[st.integers(1, 13)] * 3))
-def test_a_patch_is_the_slice_of_the_whole(tmp_path_factory, start, size):
-    path = tmp_path_factory.getbasetemp() / "patches.b2nd"
-    whole = np.arange(2 * 33 * 34 * 35, dtype=np.int32).reshape(2, 33, 34, 35)
-    if not path.exists():
-        write_array(path, whole, metadata=METADATA)
-    x, y, z = (slice(low, low + side) for low, side in zip(start, size, strict=True))
-    patch, metadata = read_patch(path, start, size)
-    assert np.array_equal(patch, whole[:, x, y, z])
-    assert metadata["key"] == "abc"
-
-
-@pytest.mark.parametrize("start", [(-1, 0, 0), (60, 0, 0), (0, 30, 0)])
-def test_a_patch_that_sticks_out_is_refused(stored, start):
-    with pytest.raises(DatasetError, match=r"no window of \(32, 32, 32\)"):
-        read_patch(stored, start, (32, 32, 32))
 
 
 def test_a_write_that_fails_leaves_what_was_there(stored, image, monkeypatch):
