@@ -26,7 +26,7 @@ format: .venv/installed  ## let ruff format and mend what it can
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
 
-figure:  ## draw the README's figure from runs/phantom
+figure: .venv/installed  ## draw the README's figure from runs/phantom
 	$(BIN)/python -c "from monai_kd.report import write_figure as w; w('runs/phantom', 'docs/images/phantoms.png', rows=2)"
 
 clean:  ## remove the environment and all runs
