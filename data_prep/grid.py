@@ -19,10 +19,12 @@ Shape = tuple[int, int, int]
 
 NEAREST, LINEAR = 0, 1  # orders of interpolation: for labels, for images
 TOLERANCE_MM = 1e-3  # grids whose corners lie closer than this are one grid
+TIE = 1e-6  # voxels
+ROUNDING = 1e-4  # of the mean magnitude: what interpolation may make of nothing
 LARGEST_COSINE = 1e-3  # between axes that count as perpendicular
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Grid:
     """`shape` voxels along three axes; `affine` takes an index, of a voxel's centre, to mm."""
 
@@ -65,22 +67,20 @@ class Grid:
 def choose_grid(shape: Shape, affine: Matrix, *, spacing_mm: tuple[float, ...] | None) -> Grid:
     """Return the RAS grid for a scan: its own where its spacing is `spacing_mm` or that is None.
 
-    Otherwise a grid along the same axes whose voxels cover those of the scan to their outer faces;
-    what it has too much lies equally on both sides.
+    Otherwise a grid along the same axes from the same first voxel on. Inference follows the same
+    rule, so that it sees the image that training saw.
     """
     own = grid_of(shape, affine)
     wanted = own.spacing_mm if spacing_mm is None else np.asarray(spacing_mm, dtype=np.float64)
-    if (
-        np.abs(own.spacing_mm - wanted).max() <= TOLERANCE_MM
-        and own.largest_cosine <= LARGEST_COSINE
-    ):
+    straight = own.largest_cosine <= LARGEST_COSINE
+    if straight and np.abs(own.spacing_mm - wanted).max() <= TOLERANCE_MM:
         return own
-    axes = _nearest_rotation(own.affine[:3, :3] / own.spacing_mm)
-    faces = apply_affine(own.affine, _outer_faces(own.shape)) @ axes
-    low, high = faces.min(axis=0), faces.max(axis=0)
-    sides = np.ceil((high - low - TOLERANCE_MM) / wanted).astype(int)
-    first = (low + high - (sides - 1) * wanted) / 2
-    matrix = from_matvec(axes * wanted, axes @ first)
+    directions = own.affine[:3, :3] / own.spacing_mm
+    axes = directions if straight else _nearest_rotation(directions)
+    along = own.corners_mm @ np.linalg.inv(axes).T
+    low, high = along.min(axis=0), along.max(axis=0)
+    sides = np.round((high - low) / wanted + 1).astype(int)
+    matrix = from_matvec(axes * wanted, axes @ low)
     return Grid((int(sides[0]), int(sides[1]), int(sides[2])), matrix)
 
 
@@ -114,24 +114,27 @@ def from_grid(
 
 
 def _resample(array: npt.NDArray[Any], own: Grid, grid: Grid, order: int) -> npt.NDArray[Any]:
-    """Read `array` where the voxels of `grid` lie; whole numbers stay whole, beyond it is 0."""
+    """Read `array` where the voxels of `grid` lie; images become float32, beyond them is 0."""
     if own.is_same(grid):
         return array
     matrix = np.linalg.inv(own.affine) @ grid.affine
-    if order == LINEAR:  # the outer half of the outermost voxels has that voxel's value
-        array = np.pad(array, 1, mode="edge")
+    if order == NEAREST:
+        matrix[:3, 3] -= TIE  # half a voxel beyond the last one is still that one
+    else:  # the outer half of the outermost voxels has that voxel's value
+        array = np.pad(array.astype(np.float32), 1, mode="edge")
         matrix[:3, 3] += 1
-    resampled = ndimage.affine_transform(
-        array, matrix, output_shape=grid.shape, order=order, mode="grid-constant"
+    resampled = np.asarray(
+        ndimage.affine_transform(
+            array, matrix, output_shape=grid.shape, order=order, mode="grid-constant"
+        )
     )
-    return np.asarray(resampled)
+    if order == LINEAR:
+        size = np.abs(resampled)
+        resampled[size <= ROUNDING * size.mean()] = 0
+    return resampled
 
 
 def _nearest_rotation(axes: Matrix) -> Matrix:
     """The perpendicular axes that differ least from `axes`: the polar decomposition's."""
     left, _, right = np.linalg.svd(axes)
     return np.asarray(left @ right, dtype=np.float64)
-
-
-def _outer_faces(shape: Shape) -> Matrix:
-    return np.array(list(product(*((-0.5, side - 0.5) for side in shape))))

@@ -8,11 +8,13 @@ from monai_kd.inference.check_image import CheckImaged
 from monai_kd.inference.device import choose_device
 from monai_kd.inference.normalize_brain import NormalizeBraind
 from monai_kd.inference.regions_to_label import RegionsToLabeld
+from monai_kd.inference.resample_to_spacing import ResampleToSpacingd
 
 __all__ = [
     "CheckImaged",
     "NormalizeBraind",
     "RegionsToLabeld",
+    "ResampleToSpacingd",
     "choose_device",
     "common_folder",
     "list_cases",

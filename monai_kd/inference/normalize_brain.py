@@ -8,9 +8,11 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
+ROUNDING = 1e-4  # of the mean magnitude: what interpolation may make of nothing
+
 
 class NormalizeBraind(MapTransform):  # type: ignore[misc]  # MONAI is untyped to us
-    """`(clip(v, low, high) - mean) / std` of each channel's voxels but 0; those stay 0.
+    """`(clip(v, low, high) - mean) / std` of each channel's voxels but 0; those stay as they are.
 
     `low` and `high` are percentiles of these voxels, so one voxel of 10^6 moves nothing; mean and
     standard deviation are of the clipped ones. It is the rule by which training data is prepared.
@@ -35,7 +37,8 @@ class NormalizeBraind(MapTransform):  # type: ignore[misc]  # MONAI is untyped t
         return case
 
     def _normalise(self, channel: torch.Tensor) -> None:
-        brain = channel != 0
+        size = channel.abs()
+        brain = size > ROUNDING * size.mean()
         values = channel[brain].cpu().numpy().astype(np.float64)
         if not values.size:
             return

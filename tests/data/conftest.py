@@ -8,10 +8,15 @@ from data_prep import voxelise_cases, write_datalist, write_phantoms
 
 
 @pytest.fixture(scope="session")
-def voxels_dir(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("scans")
-    cases = write_phantoms(folder / "phantoms", cases=8, size=(40, 36, 32), workers=1)
-    return voxelise_cases(cases, voxels_root=folder, workers=1)
+def phantoms_of_this_room(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scans") / "phantoms"
+    return write_phantoms(folder, cases=8, size=(40, 36, 32), workers=1)
+
+
+@pytest.fixture(scope="session")
+def voxels_dir(phantoms_of_this_room):
+    folder = phantoms_of_this_room.parent
+    return voxelise_cases(phantoms_of_this_room, voxels_root=folder, workers=1)
 
 
 @pytest.fixture(scope="session")
