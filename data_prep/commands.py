@@ -3,6 +3,9 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from errno import ENOSPC
+from io import TextIOWrapper
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +28,15 @@ INTERRUPTED = 130
 def run_command(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
     """Run the command that the arguments name; return its exit code, faults told in one line."""
     options = parser.parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files can hold any bytes
     try:
         code: int = options.run(options)
     except (DatasetError, OSError) as error:
-        sys.stderr.write(f"{parser.prog}: {error}\n")
+        full = isinstance(error, OSError) and error.errno == ENOSPC
+        mend = "; make room, and the same command goes on" if full else ""
+        sys.stderr.write(f"{parser.prog}: {error}{mend}\n")
         return CANNOT
     except KeyboardInterrupt:
         sys.stderr.write(f"{parser.prog}: interrupted; the same command goes on\n")
@@ -139,7 +147,7 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
 
 
 def _find(options: argparse.Namespace) -> Dataset:
-    order = options.order.split(",") if options.order else None
+    order = [name.strip() for name in options.order.split(",")] if options.order else None
     return find_dataset(options.folder, labels=options.labels, order=order)
 
 
@@ -160,9 +168,11 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _spare_the_data(output: Path | None, dataset: Dataset) -> None:
-    """Stop before a file of the data set, such as its own dataset.json, would be replaced."""
-    if output and output.exists() and output.resolve().is_relative_to(dataset.root.resolve()):
-        raise DatasetError(f"{output} is part of the data set; write to another place")
+    """Stop before anything is written among the scans, or where nothing can be."""
+    if output and output.resolve().is_relative_to(dataset.root.resolve()):
+        raise DatasetError(f"{output} lies in the data set; write to another place")
+    if output and output.is_dir():
+        raise DatasetError(f"{output} is a folder, expected the name of a file")
 
 
 def _voxelise(options: argparse.Namespace) -> int:
@@ -177,7 +187,7 @@ def _voxelise(options: argparse.Namespace) -> int:
 def _spacing(sides: Sequence[float]) -> tuple[float, float, float] | None:
     if list(sides) == [0]:
         return None
-    if len(sides) not in (1, 3) or min(sides) <= 0:
+    if len(sides) not in (1, 3) or not all(0 < side < inf for side in sides):
         raise DatasetError(f"spacing {sides}: expected one or three sizes in mm above 0, or 0")
     x, y, z = sides if len(sides) == 3 else [sides[0]] * 3
     return (x, y, z)

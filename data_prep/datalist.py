@@ -10,8 +10,8 @@ from typing import Any
 
 from data_prep.case import Case, Dataset
 from data_prep.checks import CheckReport
-from data_prep.errors import DatasetError
 from data_prep.files import write_json
+from data_prep.findings import errors_of
 from data_prep.splits import TEST, split_patients
 from data_prep.voxels import read_voxels_json
 
@@ -50,10 +50,10 @@ def write_datalist(
     folder, output = Path(voxels_dir), Path(output_file)
     found = read_voxels_json(folder)
     entries = [_voxelised_entry(record, folder) for record in found["cases"]]
-    header = {key: found[key] for key in ("name", "origin", "layout", "scheme", "regions")}
+    kept = ("name", "origin", "layout", "scheme", "regions", "settings", "left_out")
+    header = {key: found[key] for key in kept}
     header |= _describe(found["modalities"], found["labels"] or {})
-    left_out = {record["name"]: record["findings"] for record in found["left_out"]}
-    return _write(output, header | {"left_out": left_out}, entries, split or Split())
+    return _write(output, header, entries, split or Split())
 
 
 def write_raw_datalist(
@@ -71,7 +71,7 @@ def write_raw_datalist(
     }
     labels = scheme.labels if scheme else {}
     header |= _describe(_order_in_files(report.usable_cases, dataset), labels)
-    errors = [finding for finding in report.findings if finding.rule.severity == "error"]
+    errors = errors_of(report.findings)
     header["left_out"] = {
         name: [str(error) for error in errors if error.case == name] for name in report.left_out
     }
@@ -96,7 +96,7 @@ def _order_in_files(cases: Sequence[Case], dataset: Dataset) -> list[str]:
 def _voxelised_entry(record: Mapping[str, Any], folder: Path) -> _Entry:
     image = folder / record["image"]
     label = folder / record["label"] if record["label"] else None
-    hashes = {image: record["image_key"]} | ({label: record["label_key"]} if label else {})
+    hashes = {folder / name: digest for name, digest in record["sha256"].items()}
     names = (record["name"], record["patient"], record["grade"])
     return _Entry(*names, files=(image,), label=label, hashes=hashes)
 
@@ -118,15 +118,12 @@ def _write(output: Path, header: dict[str, Any], entries: list[_Entry], split: S
     )
     lists: dict[str, list[dict[str, Any]]] = {"training": [], "test": [], "unlabelled": []}
     for entry in sorted(entries, key=lambda entry: entry.case):
+        if not entry.label and parts.get(entry.patient) == TEST:
+            continue  # another visit of somebody who is held back: nobody may learn from it
         part = parts[entry.patient] if entry.label else "unlabelled"
         fold = {"fold": part} if isinstance(part, int) else {}
         name = part if isinstance(part, str) else "training"
         lists[name].append(fold | _record(entry, output.absolute().parent))
-    if labelled and split.test_fraction and not (lists[TEST] and lists["training"]):
-        raise DatasetError(
-            f"{len(parts)} patient(s) are too few to train on some and hold others back; "
-            "add cases or set the test fraction to 0"
-        )
     seal = _seal(header, lists)
     write_json(output, header | {"sha256": seal, "seed": split.seed} | lists)
     return output

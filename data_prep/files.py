@@ -14,6 +14,10 @@ def write_json(path: Path, content: Mapping[str, object]) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to `path`; a process killed meanwhile leaves the old file or the new one."""
+    if path.exists() and not path.is_file():  # a pipe or a device has no other content to keep
+        path.write_bytes(content)
+        return
+    path = path.resolve()  # a link stays one
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=path.parent) as staging:
         temporary = Path(staging) / path.name

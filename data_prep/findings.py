@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from data_prep.rules import Rule
 
+SEVERITIES = ("error", "warning", "note")
 WHOLE_DATASET = ""  # in the place of a case's name
 
 
@@ -24,12 +25,18 @@ class Finding:
     def __str__(self) -> str:
         place = ": ".join(part for part in (self.case, self.file) if part)
         rule = self.rule
-        return f"{rule.severity.upper()} {place}: {self.detail} - {rule.mend} [{rule.code}]"
+        line = f"{rule.severity.upper()} {place}: {self.detail} - {rule.mend} [{rule.code}]"
+        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)  # names can hold any
 
 
 def spoilt_cases(findings: Iterable[Finding]) -> set[str]:
     """The names of the cases that have an error, and so are left out."""
-    return {finding.case for finding in findings if finding.rule.severity == "error"}
+    return {finding.case for finding in errors_of(findings)}
+
+
+def errors_of(findings: Iterable[Finding]) -> list[Finding]:
+    """Those that leave a case, or the whole dataset, out."""
+    return [finding for finding in findings if finding.rule.severity == "error"]
 
 
 def count_by_severity(findings: Iterable[Finding]) -> Counter[str]:

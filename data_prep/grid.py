@@ -14,10 +14,13 @@ from nibabel.affines import apply_affine, from_matvec
 from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 from scipy import ndimage
 
+from data_prep.errors import DatasetError
+
 Matrix = npt.NDArray[np.float64]
 Shape = tuple[int, int, int]
 
 NEAREST, LINEAR = 0, 1  # orders of interpolation: for labels, for images
+MAX_VOXELS = 2**29  # of a resampled volume
 TOLERANCE_MM = 1e-3  # grids whose corners lie closer than this are one grid
 TIE = 1e-6  # voxels
 ROUNDING = 1e-4  # of the mean magnitude: what interpolation may make of nothing
@@ -79,7 +82,9 @@ def choose_grid(shape: Shape, affine: Matrix, *, spacing_mm: tuple[float, ...] |
     axes = directions if straight else _nearest_rotation(directions)
     along = own.corners_mm @ np.linalg.inv(axes).T
     low, high = along.min(axis=0), along.max(axis=0)
-    sides = np.round((high - low) / wanted + 1).astype(int)
+    sides = np.round((high - low) / wanted + 1)
+    if sides.prod() > MAX_VOXELS:
+        raise DatasetError(f"its grid of {wanted} mm would have {sides.prod():.2g} voxels")
     matrix = from_matvec(axes * wanted, axes @ low)
     return Grid((int(sides[0]), int(sides[1]), int(sides[2])), matrix)
 

@@ -3,10 +3,12 @@
 import hashlib
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from data_prep.checks.report import error_lines
 from data_prep.errors import DatasetError, check_folder
+from data_prep.findings import WHOLE_DATASET
 from data_prep.layouts import find_dataset
 from data_prep.phantom import write_phantoms
 from data_prep.voxels import voxelise
@@ -33,6 +35,7 @@ def voxelise_cases(
     *,
     voxels_root: str | os.PathLike[str],
     labels: str | None = None,
+    order: Sequence[str] | None = None,
     workers: int | None = None,
 ) -> Path:
     """Check and voxelise the cases of a folder below `voxels_root`; return where they are.
@@ -42,9 +45,11 @@ def voxelise_cases(
     source = Path(cases_dir).resolve()
     place = hashlib.sha256(str(source).encode()).hexdigest()[:8]
     folder = Path(voxels_root) / f"voxels-{source.name}-{place}"
-    report = voxelise(find_dataset(source, labels=labels), folder, workers=workers)
+    dataset = find_dataset(source, labels=labels, order=order)
+    report = voxelise(dataset, folder, workers=workers)
     lines = error_lines(report)
     if report.exit_code == 2:
-        raise DatasetError(f"no case in {source} can be used: {lines[0]}")
-    sys.stderr.writelines(f"{line}\n" for line in lines)
+        raise DatasetError(": ".join([f"no case in {source} can be used", *lines[:1]]))
+    warnings = (f for f in report.findings if f.case == WHOLE_DATASET)
+    sys.stderr.writelines(f"{line}\n" for line in [*lines, *map(str, warnings)])
     return folder

@@ -1,9 +1,11 @@
 """Work on many cases at once, with a progress bar, leaving no process behind."""
 
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
 from typing import TypeVar
 
@@ -17,6 +19,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from data_prep.errors import DatasetError
+
+MOST_WORKERS = 61  # that Windows can wait for
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -27,17 +33,33 @@ def map_in_parallel(
     *,
     title: str,
     workers: int | None = None,
+    threads: bool = False,
 ) -> list[Result]:
     """Return `function(item)` of all items, in their order; by default one process per core.
 
-    `function` and what it takes and gives must pickle. A bar with the time left is drawn on stderr
-    if a person is watching.
+    `function` and what it takes and gives must pickle, unless `threads` do the work, as is enough
+    for what waits for disks or hashes. A bar with the time left is drawn on stderr if a person is
+    watching.
     """
-    count = min(workers or count_cores(), len(items))
+    if workers is not None and workers < 1:
+        raise DatasetError(f"{workers} workers: expected at least 1")
+    count = min(workers or count_cores(), len(items), MOST_WORKERS)
     if count <= 1:
         return list(_watch(map(function, items), len(items), title))
-    with ProcessPoolExecutor(count, get_context("spawn"), _end_with_parent) as pool:
-        return list(_watch(pool.map(function, items), len(items), title))
+    try:
+        with _start_pool(count, threads) as pool:
+            return list(_watch(pool.map(function, items), len(items), title))
+    except BrokenProcessPool as error:
+        raise DatasetError(
+            "a worker was ended from outside, most likely for want of memory; the same command "
+            "goes on, with --workers 1 it needs least"
+        ) from error
+
+
+def _start_pool(count: int, threads: bool) -> Executor:
+    if threads:
+        return ThreadPoolExecutor(count)
+    return ProcessPoolExecutor(count, get_context("spawn"), _end_with_parent)
 
 
 def count_cores() -> int:
@@ -61,7 +83,8 @@ def _watch(results: Iterable[Result], total: int, title: str) -> Iterator[Result
 
 
 def _end_with_parent() -> None:
-    """Leave no worker behind when the main process is killed."""
+    """Leave no worker behind when the main process is killed, and Ctrl-C to that process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_wait_for_parent, daemon=True).start()
 
 

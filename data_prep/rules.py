@@ -32,7 +32,12 @@ class Rule(Enum):
     SHEARED = ("W205", "warning", "axes not at right angles", "resample it to a straight grid")
     SIDES_SWAPPED = ("E206", "error", "sform and qform swap sides", "correct the wrong one")
     FORMS_DIFFER = ("W207", "warning", "sform and qform differ", "remove the wrong one")
-    NEGATIVE_PIXDIM = ("N208", "note", "negative voxel size", "nothing to do, the affine is used")
+    NEGATIVE_PIXDIM = (
+        "N208",
+        "note",
+        "voxel size not above zero",
+        "nothing to do, the affine is used",
+    )
     THICK_SLICES = ("W209", "warning", "thick slices", "use the scan of thinner slices")
     ODD_SPACING = ("E210", "error", "impossible voxel size", "export it in millimetres")
     TINY_FIELD = ("E211", "error", "tiny field of view", "give the whole scan, not a crop")
@@ -67,6 +72,7 @@ class Rule(Enum):
     GIVEN_TWICE = ("E502", "error", "one part given twice", "remove all but one")
     CASE_TWICE = ("E503", "error", "one name for two cases", "rename or remove one of them")
     ABSENT_FILE = ("E504", "error", "listed file is absent", "add it, or take it off the list")
+    ODD_NAME = ("E509", "error", "name that is no text", "rename it")
     LABEL_ALONE = ("W505", "warning", "label without images", "add the images")
     NO_LABEL = ("N506", "note", "images without a label", "nothing to do if it has none")
     STRAY_FILE = ("N507", "note", "file of no case", "nothing to do unless it is misnamed")
@@ -74,6 +80,8 @@ class Rule(Enum):
 
     SAME_SCAN = ("E601", "error", "one scan in two cases", "remove one of them")
     ODD_GRID = ("N602", "note", "grid unlike the others'", "check that it is of this dataset")
+    EMPTY_REGION = ("W605", "warning", "region in no label", "see whether --labels is right")
+    NOT_UNDERSTOOD = ("E604", "error", "case that cannot be understood", "export its scans again")
     NO_SCHEME = ("E603", "error", "meaning of the labels unknown", "declare it with --labels")
 
     def __init__(self, code: str, severity: Severity, title: str, mend: str) -> None:

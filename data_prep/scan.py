@@ -17,6 +17,7 @@ from data_prep.errors import DatasetError
 from data_prep.rules import Rule
 
 MAX_VOXELS = 2**29  # in all channels; the decathlon's largest has 512 x 512 x 1026
+MAX_BYTES = 8 * 2**30  # of a file, before it is looked into
 BOMB_BYTES, BOMB_RATIO = 2**30, 200  # scans that large never shrink that much
 MAX_OFFSET = 2**26  # of the first voxel: what lies between are extensions of the header
 _GZIP = b"\x1f\x8b"
@@ -91,8 +92,11 @@ def read_scan(path: str | os.PathLike[str]) -> Scan:
 
 def _read_bytes(path: Path) -> bytes:
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
             raise ScanError(Rule.NOT_A_FILE, "neither a file nor a link to one")
+        if status.st_size > MAX_BYTES:
+            raise ScanError(Rule.ABSURD_SIZE, f"a file of {status.st_size} bytes")
         content = path.read_bytes()
     except OSError as error:
         raise ScanError(Rule.UNREADABLE, str(error.strerror)) from error

@@ -62,21 +62,26 @@ def scheme_of_classes(labels: Mapping[int, str]) -> LabelScheme:
     parts = {value: part_of_tumour(label) for value, label in classes.items()}
     if None in parts.values() or not _REGION_PARTS["WT"] <= set(parts.values()):
         regions = {label: (value,) for value, label in classes.items()}
-        return _scheme("dataset.json", classes, regions)
+        return _scheme("declared", classes, regions)
     for known in SCHEMES.values():
         if parts == {value: part_of_tumour(label) for value, label in known.labels.items()}:
             return known
-    return _scheme("dataset.json", classes, _tumour_regions(parts))
+    return _scheme("declared", classes, _tumour_regions(parts))
 
 
 def scheme_of_regions(regions: Mapping[str, tuple[int, ...]]) -> LabelScheme:
     """Take regions as declared; a value is called after the regions that it belongs to."""
     found = {_region_of_tumour(name) or name: values for name, values in regions.items()}
-    if not (set(_REGION_PARTS) <= set(found) and len(found) == len(regions)):
+    if set(_REGION_PARTS) <= set(found) and len(found) == len(regions):
+        found = {
+            name: found[name]
+            for name in (*_REGION_PARTS, *(n for n in found if n not in _REGION_PARTS))
+        }
+    else:
         found = dict(regions)
     values = sorted({value for members in found.values() for value in members})
     labels = {v: "/".join(name for name in found if v in found[name]) for v in values}
-    return _scheme("dataset.json", labels, {n: v for n, v in found.items() if n != IGNORED})
+    return _scheme("declared", labels, {n: v for n, v in found.items() if n != IGNORED})
 
 
 def translate_labels(source: LabelScheme, target: LabelScheme) -> dict[int, int]:

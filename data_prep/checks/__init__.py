@@ -1,6 +1,6 @@
 """What is wrong with the cases of a dataset, told before any work is spent on them."""
 
-from data_prep.checks.dataset import CheckReport, check_dataset, find_same_scans, tell_no_scheme
+from data_prep.checks.dataset import CheckReport, check_dataset, find_same_scans, judge_values
 from data_prep.checks.inspection import Inspection, inspect_case
 
 __all__ = [
@@ -9,5 +9,5 @@ __all__ = [
     "check_dataset",
     "find_same_scans",
     "inspect_case",
-    "tell_no_scheme",
+    "judge_values",
 ]

@@ -116,4 +116,4 @@ def _overlap(one: Matrix, other: Matrix) -> float:
     low = np.maximum(one.min(axis=0), other.min(axis=0))
     high = np.minimum(one.max(axis=0), other.max(axis=0))
     smaller = min(float(np.ptp(corners, axis=0).prod()) for corners in (one, other))
-    return float(np.clip(high - low, 0, None).prod()) / smaller
+    return float(np.clip(high - low, 0, None).prod()) / smaller if smaller else 0.0

@@ -11,9 +11,10 @@ from data_prep.case import Case, Dataset
 from data_prep.checks.comparisons import place
 from data_prep.checks.geometry import write_mm, write_shape
 from data_prep.checks.inspection import inspect_case, merge_alike
-from data_prep.findings import WHOLE_DATASET, Finding, spoilt_cases
+from data_prep.findings import SEVERITIES, WHOLE_DATASET, Finding, errors_of, spoilt_cases
 from data_prep.parallel import map_in_parallel
 from data_prep.rules import Rule
+from data_prep.schemes import LabelScheme
 
 SMALL_BYTES = 32 * 2**20  # less is read before a second process has started
 MOST = 0.8  # of the cases have the usual grid, or there is no usual one
@@ -41,7 +42,6 @@ class CheckReport:
     dataset: Dataset
     findings: tuple[Finding, ...]
     hashes: Mapping[Path, str]
-    label_counts: Mapping[str, Mapping[float, int]]
 
     @property
     def usable_cases(self) -> tuple[Case, ...]:
@@ -78,11 +78,9 @@ def check_dataset(dataset: Dataset, *, workers: int | None = None) -> CheckRepor
     )
     found = [finding for summary in summaries for finding in summary.findings]
     found += [*dataset.findings, *_compare_cases(dataset, summaries)]
-    severities = ("error", "warning", "note")
-    found.sort(key=lambda finding: severities.index(finding.rule.severity))
+    found.sort(key=lambda finding: SEVERITIES.index(finding.rule.severity))
     hashes = {path: digest for summary in summaries for path, digest in summary.hashes.items()}
-    counts = {summary.case.name: summary.label_counts for summary in summaries}
-    return CheckReport(dataset, tuple(found), hashes, counts)
+    return CheckReport(dataset, tuple(found), hashes)
 
 
 def summarise_case(case: Case, *, dataset: Dataset) -> CaseSummary:
@@ -124,20 +122,27 @@ def find_same_scans(
     return merge_alike(found)
 
 
-def tell_no_scheme(values: Iterable[float]) -> Finding:
-    """Say that labels have these values and nothing says what they mean."""
-    seen = ", ".join(f"{value:g}" for value in sorted(set(values))[:10])
-    return Finding(
-        Rule.NO_SCHEME, WHOLE_DATASET, "", f"labels hold 0, {seen}, and nothing says what they are"
-    )
+def judge_values(values: Iterable[float], scheme: LabelScheme | None) -> Iterator[Finding]:
+    """Tell where the values of all labels together have no meaning, or lack a region."""
+    present = sorted(set(values))
+    if present and scheme is None:
+        seen = ", ".join(f"{value:g}" for value in present[:10])
+        detail = f"labels hold 0, {seen}, and nothing says what they are"
+        yield Finding(Rule.NO_SCHEME, WHOLE_DATASET, "", detail)
+    regions = scheme.regions if present and scheme else {}
+    for region, members in regions.items():
+        if not set(members) & set(present):
+            wanted = " or ".join(map(str, members))
+            detail = f"no label of the whole dataset has {region}, value {wanted}"
+            yield Finding(Rule.EMPTY_REGION, WHOLE_DATASET, "", detail)
 
 
 def _compare_cases(dataset: Dataset, summaries: Sequence[CaseSummary]) -> Iterator[Finding]:
-    yield from find_same_scans(((s.case, s.hashes) for s in summaries), root=dataset.root)
-    yield from _odd_grids(summaries)
-    values = [value for summary in summaries for value in summary.label_counts]
-    if dataset.scheme is None and values:
-        yield tell_no_scheme(values)
+    sound = [summary for summary in summaries if not errors_of(summary.findings)]
+    yield from find_same_scans(((s.case, s.hashes) for s in sound), root=dataset.root)
+    yield from _odd_grids(sound)
+    values = (value for summary in summaries for value in summary.label_counts)
+    yield from judge_values(values, dataset.scheme)
 
 
 def _odd_grids(summaries: Sequence[CaseSummary]) -> Iterator[Finding]:

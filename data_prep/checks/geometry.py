@@ -59,7 +59,7 @@ def write_mm(lengths: Iterable[float]) -> str:
 
 def _form_faults(scan: Scan, grid: Grid) -> Iterator[Fault]:
     pixdim = scan.header["pixdim"][1:4]
-    if (pixdim < 0).any():
+    if (pixdim <= 0).any():
         yield Rule.NEGATIVE_PIXDIM, f"pixdim {write_mm(pixdim)}"
     if not (scan.header["sform_code"] > 0 and scan.header["qform_code"] > 0):
         return

@@ -45,7 +45,15 @@ class Inspection:
 def inspect_case(case: Case, *, dataset: Dataset) -> Inspection:
     """Read all files of `case` to their last byte and check them one by one, then together."""
     inspector = _Inspector(case, dataset)
-    return inspector.inspect()
+    try:
+        return inspector.inspect()
+    except Exception as error:  # one case that nobody foresaw must not end all others
+        return Inspection(case, {}, None, {}, {}, (not_understood(case, error),))
+
+
+def not_understood(case: Case, error: Exception) -> Finding:
+    """What is said of a case on which the code itself has failed."""
+    return Finding(Rule.NOT_UNDERSTOOD, case.name, "", f"{type(error).__name__}: {error}")
 
 
 def merge_alike(findings: Sequence[Finding]) -> list[Finding]:

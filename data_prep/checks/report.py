@@ -10,10 +10,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from data_prep.checks.dataset import CheckReport
 from data_prep.files import write_bytes, write_json
-from data_prep.findings import Finding, count_by_severity
+from data_prep.findings import SEVERITIES, Finding, count_by_severity, errors_of
 from data_prep.rules import Rule
 
-SEVERITIES = ("error", "warning", "note")
 SHOWN = 5  # findings of one rule before the rest is only counted
 
 
@@ -29,7 +28,9 @@ def write_summary(report: CheckReport) -> str:
     """Say what was recognised, what was found rule by rule, and what can be used."""
     dataset = report.dataset
     mapping = [f"  {name}: {pattern}" for name, pattern in dataset.mapping.items()]
-    lines = [f"{dataset.root}: {dataset.layout}, {_plural(len(dataset.cases), 'case')}", *mapping]
+    patients = _plural(len({case.patient for case in dataset.cases}), "patient")
+    cases = _plural(len(dataset.cases), "case")
+    lines = [f"{dataset.root}: {dataset.layout}, {cases} of {patients}", *mapping]
     for rule, findings in _by_rule(report.findings):
         lines += [str(finding) for finding in findings[:SHOWN]]
         lines += _tell_rest(rule, findings[SHOWN:])
@@ -38,7 +39,7 @@ def write_summary(report: CheckReport) -> str:
 
 def error_lines(report: HasFindings, limit: int = 3) -> list[str]:
     """Tell the errors in at most `limit` lines; beyond it the last line counts the rest."""
-    errors = [str(f) for f in report.findings if f.rule.severity == "error"]
+    errors = [str(error) for error in errors_of(report.findings)]
     if len(errors) <= limit:
         return errors
     rest = len(errors) - limit + 1
@@ -94,9 +95,7 @@ def _tell_rest(rule: Rule, rest: Sequence[Finding]) -> list[str]:
 
 def _closing_line(report: CheckReport) -> str:
     counts: Counter[str] = count_by_severity(report.findings)
-    parts = [
-        f"{counts[s]} {s}{'' if counts[s] == 1 else 's'}" for s in ("error", "warning", "note")
-    ]
+    parts = [f"{counts[s]} {s}{'' if counts[s] == 1 else 's'}" for s in SEVERITIES]
     usable = _plural(len(report.usable_cases), "usable case")
     out = f", {len(report.left_out)} left out" if report.left_out else ""
     return f"{usable}{out}: {', '.join(parts)}"

@@ -18,7 +18,7 @@ _PATTERNS = {
 }
 _SUFFIXES = {"t1w": "t1", "t2w": "t2", "flair": "flair"}
 _SUFFIXES |= dict.fromkeys(("dseg", "seg", "mask"), LABEL)
-_NOT_TUMOUR = {"brain", "aseg", "aparcaseg"}  # masks and segmentations of the healthy anatomy
+_NOT_TUMOUR = {"brain", "aseg", "aparcaseg", "gm", "wm", "csf"}  # of the healthy anatomy
 
 
 def read_bids(root: Path, volumes: Sequence[Path]) -> Reading | None:
@@ -43,7 +43,7 @@ def read_bids(root: Path, volumes: Sequence[Path]) -> Reading | None:
 
 
 def _is_derived(volume: Path) -> bool:
-    return volume.parts[0] == "derivatives"
+    return "derivatives" in volume.parts
 
 
 def _read_name(root: Path, volume: Path) -> Part | None:

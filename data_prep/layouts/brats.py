@@ -13,12 +13,12 @@ from data_prep.schemes import BRATS2021, BRATS2023, LabelScheme
 
 @dataclass(frozen=True)
 class Naming:
-    """How one generation of BraTS names the files of a case, and its visits."""
+    """How one generation of BraTS names the files of a case; `patient` is what its visits share."""
 
     layout: str
     separator: str
     roles: Mapping[str, str]
-    visit: str
+    patient: str
     scheme: LabelScheme
 
 
@@ -27,17 +27,18 @@ NAMINGS = (
         "BraTS 2017-2021",
         "_",
         {"t1ce": "t1ce", "t1": "t1", "t2": "t2", "flair": "flair", "seg": LABEL},
-        r"_\d{1,2}$",
+        r"(BraTS1[789]_.+)_\d{1,2}",
         BRATS2021,
     ),
     Naming(
         "BraTS 2023 and later",
         "-",
         {"t1c": "t1ce", "t1n": "t1", "t2w": "t2", "t2f": "flair", "seg": LABEL},
-        r"-\d{3}$",
+        r"(BraTS-[A-Z]+-\d+)-\d{3}",
         BRATS2023,
     ),
 )
+_FOLLOW_UP = r"(.+)_FU\d+[a-z]?"  # as in UCSF-PDGM
 _PAEDIATRIC = "-PED-"  # 1 means enhancing from 2024, necrotic before: the name does not tell
 
 
@@ -80,7 +81,8 @@ def _read_name(root: Path, volume: Path, naming: Naming, grades: Mapping[str, st
     name = match["case"] or (root / volume).parent.name
     above = (folder for folder in (root.name.upper(), *folders) if folder in GRADES)
     grade = next(above, grades.get(name, UNKNOWN))
-    patient = re.sub(naming.visit, "", name)
+    visit = re.fullmatch(f"{naming.patient}|{_FOLLOW_UP}", name, re.IGNORECASE)
+    patient = (visit[1] or visit[2]) if visit else name
     identity = Identity(name, volume.parent.as_posix(), patient, grade)
     return Part(identity, naming.roles[match["kind"].lower()], ImageFile(root / volume))
 

@@ -67,4 +67,5 @@ def _listed(content: Mapping[str, object]) -> Iterator[Path]:
         entries = content.get(key)
         for entry in entries if isinstance(entries, list) else []:
             files = entry if isinstance(entry, dict) else {"image": entry}
-            yield from (Path(str(files[role])) for role in ("image", "label") if role in files)
+            for named in (files[role] for role in ("image", "label") if role in files):
+                yield from map(Path, named if isinstance(named, list) else [str(named)])

@@ -89,7 +89,7 @@ def gather_cases(root: Path, reading: Reading) -> tuple[tuple[Case, ...], tuple[
         Finding(Rule.STRAY_FILE, "", stray.as_posix(), f"fits no case of {reading.layout}")
         for stray in reading.strays
     ]
-    findings = (*reading.findings, *judged, *_collisions(groups), *strays)
+    findings = (*reading.findings, *judged, *_collisions(groups), *_odd_names(groups), *strays)
     spoilt = spoilt_cases(findings)
     whole = [group for identity, group in groups.items() if identity.name not in spoilt]
     cases = [_make_case(group, reading) for group in whole if _has_images(group)]
@@ -134,14 +134,21 @@ def _doubles(group: Sequence[Part], root: Path) -> Iterator[Finding]:
 
 
 def _collisions(groups: Mapping[Identity, Sequence[Part]]) -> Iterator[Finding]:
-    places: dict[str, list[str]] = {}
+    alike: dict[str, list[Identity]] = {}  # Windows and macOS take a and A for one
     for identity, group in groups.items():
         if _has_images(group):
-            places.setdefault(identity.name, []).append(identity.place)
-    for name, named in places.items():
-        for place in named if len(named) > 1 else []:
-            others = ", ".join(other for other in named if other != place)
-            yield Finding(Rule.CASE_TWICE, name, place, f"the same name is in {others}")
+            alike.setdefault(identity.name.casefold(), []).append(identity)
+    for named in alike.values():
+        for one in named if len(named) > 1 else []:
+            others = ", ".join(other.place for other in named if other is not one)
+            yield Finding(Rule.CASE_TWICE, one.name, one.place, f"the same name is in {others}")
+
+
+def _odd_names(groups: Mapping[Identity, Sequence[Part]]) -> Iterator[Finding]:
+    """Names that no file of ours could tell: control characters, or bytes that are no text."""
+    for identity in groups:
+        if not identity.name.isprintable():
+            yield Finding(Rule.ODD_NAME, identity.name, identity.place, "not all of it is text")
 
 
 def _has_images(group: Sequence[Part]) -> bool:

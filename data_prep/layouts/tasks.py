@@ -59,7 +59,8 @@ def _is_numbered(members: Iterable[Path]) -> bool:
     images = [volume for volume in members if not _is_label(volume)]
     labels = {stem_of(volume) for volume in members if _is_label(volume)}
     numbered = [v for v in images if _has_number(v) and stem_of(v) not in labels]
-    return 2 * len(numbered) > len(images)
+    firsts = any(stem_of(volume).endswith("_0000") for volume in numbered)
+    return firsts and 2 * len(numbered) > len(images)
 
 
 def _has_number(volume: Path) -> bool:

@@ -1,7 +1,8 @@
 """One case: checked, brought to one grid, cut to the brain, stored."""
 
-import shutil
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from data_prep.case import Case, Dataset
-from data_prep.checks.inspection import Inspection, inspect_case
+from data_prep.checks.inspection import Inspection, inspect_case, not_understood
+from data_prep.checks.labels import count_values
+from data_prep.findings import Finding
 from data_prep.grid import LINEAR, NEAREST, Grid, choose_grid, grid_of, to_grid
 from data_prep.scan import Scan
-from data_prep.voxels.crop import count_values, draw_locations, find_brain
+from data_prep.voxels.crop import draw_locations, find_brain
+from data_prep.voxels.folder import LIST
 from data_prep.voxels.normalisation import measure
 from data_prep.voxels.record import (
     IMAGE,
@@ -21,54 +25,61 @@ from data_prep.voxels.record import (
     VoxelSettings,
     case_key,
     hash_of,
+    is_intact,
+    read_record,
     write_record,
 )
 from data_prep.voxels.store import as_smallest, stored_key, write_array
-
-LIST = "voxels.json"
 
 
 def build_case(
     case: Case, *, dataset: Dataset, settings: VoxelSettings, output_dir: Path
 ) -> Record:
-    """Check a case and write those of its files that differ from what lies in its folder."""
-    folder = output_dir / case.name
+    """Check a case and write those of its files that differ from what lies in its folder.
+
+    A case that fails is left out. Its older files stay: they hold again once it is mended.
+    """
     inspection = inspect_case(case, dataset=dataset)
     if not inspection.usable:
-        discard(folder)
-        return Record(case.name, "", None, None, (), inspection.findings)
+        return leave_out(case, inspection.findings)
+    try:
+        cut = _cut_to_brain(inspection, dataset.modalities, settings)
+    except (ArithmeticError, MemoryError, ValueError) as error:
+        return leave_out(case, [not_understood(case, error)])
     (output_dir / LIST).unlink(missing_ok=True)  # it lists what is about to change
-    placed = _place(inspection, dataset.modalities, settings)
-    written = []
-    image_key = _image_key(placed, settings)
-    if stored_key(folder / IMAGE) != image_key:
-        _write_image(folder / IMAGE, placed, settings, image_key)
-        written.append(IMAGE)
-    label_key = _label_key(placed, inspection.label)
+    folder = output_dir / case.name
+    known = read_record(folder)
+    steps = {IMAGE: (_image_key(cut, settings), partial(_write_image, cut=cut, settings=settings))}
     if inspection.label is None:
         (folder / LABEL).unlink(missing_ok=True)
-    elif stored_key(folder / LABEL) != label_key:
-        _write_label(folder / LABEL, placed, inspection.label, key=label_key)
-        written.append(LABEL)
+    else:
+        scan = inspection.label
+        steps[LABEL] = (_label_key(cut, scan), partial(_write_label, cut=cut, scan=scan))
+    files, written = {}, []
+    for name, (key, write) in steps.items():
+        path = folder / name
+        if known and path.is_file() and is_intact(path, known) and stored_key(path) == key:
+            files[name] = known.files[name]
+        else:
+            files[name] = write(path, key=key)
+            written.append(name)
     key = case_key(case, dataset=dataset, settings=settings, hashes=inspection.hashes)
-    keys, shape = (key, image_key, label_key), placed.image.shape[1:]
-    record = Record(case.name, *keys, shape, inspection.findings, tuple(written))
+    shape, findings = cut.image.shape[1:], inspection.findings
+    record = Record(case.name, key, files, shape, findings, tuple(written))
     write_record(record, folder)
     return record
 
 
-def discard(folder: Path) -> None:
-    """Remove the files of a case, if there are any."""
-    if folder.is_dir():
-        (folder.parent / LIST).unlink(missing_ok=True)
-        shutil.rmtree(folder)
+def leave_out(case: Case, findings: Iterable[Finding]) -> Record:
+    """Return the record of a case that has no voxels, for these reasons."""
+    return Record(case.name, "", {}, (), tuple(findings))
 
 
-@dataclass(frozen=True)
-class _Placed:
+@dataclass(frozen=True, eq=False)
+class _Cut:
     """A case on its grid, and its image (C x y z), which is cut to the brain."""
 
-    case: str
+    case: Case
     scans: dict[str, Scan]
     image: npt.NDArray[Any]
     grid: Grid
@@ -76,11 +87,11 @@ class _Placed:
 
     def describe(self, scan: Scan) -> dict[str, Any]:
         """Tell where the voxels of the case lie, and where those of `scan` lay."""
-        cut = self.grid.cut(self.box)
+        crop = self.grid.cut(self.box)
         return {
-            "case": self.case,
-            "affine": cut.affine.tolist(),
-            "spacing_mm": cut.spacing_mm.tolist(),
+            "case": self.case.name,
+            "affine": crop.affine.tolist(),
+            "spacing_mm": crop.spacing_mm.tolist(),
             "crop_offset": [int(side.start) for side in self.box],
             "grid_shape": list(self.grid.shape),
             "original": {"shape": list(scan.voxels.shape), "affine": scan.affine.tolist()},
@@ -91,61 +102,66 @@ class _Placed:
         return not grid_of(_shape(scan), scan.affine).is_same(self.grid)
 
 
-def _place(inspection: Inspection, modalities: tuple[str, ...], settings: VoxelSettings) -> _Placed:
-    scans = {name: inspection.scans[name] for name in modalities if name in inspection.scans}
-    reference = next(iter(scans.values()))
+def _cut_to_brain(
+    inspection: Inspection, modalities: tuple[str, ...], settings: VoxelSettings
+) -> _Cut:
+    scans = {name: inspection.scans[name] for name in modalities}
+    reference = scans[modalities[0]]
     grid = choose_grid(_shape(reference), reference.affine, spacing_mm=settings.spacing_mm)
     volumes = [
         to_grid(as_smallest(scan.values), scan.affine, grid, LINEAR) for scan in scans.values()
     ]
-    box = find_brain(volumes, margin=settings.margin)
+    box = find_brain(volumes)
     image = as_smallest(np.stack([np.ascontiguousarray(volume[box]) for volume in volumes]))
-    return _Placed(inspection.case.name, scans, image, grid, box)
+    return _Cut(inspection.case, scans, image, grid, box)
 
 
-def _image_key(placed: _Placed, settings: VoxelSettings) -> str:
-    described = {name: placed.describe(scan) for name, scan in placed.scans.items()}
-    hashes = [scan.sha256 for scan in placed.scans.values()]
-    return hash_of(IMAGE, asdict(settings), list(placed.scans), hashes, described)
+def _image_key(cut: _Cut, settings: VoxelSettings) -> str:
+    sources = [
+        (name, scan.sha256, cut.case.images[name].channel, cut.describe(scan))
+        for name, scan in cut.scans.items()
+    ]
+    return hash_of(IMAGE, asdict(settings), sources)
 
 
-def _write_image(path: Path, placed: _Placed, settings: VoxelSettings, key: str) -> None:
-    names = list(placed.scans)
+def _write_image(path: Path, *, cut: _Cut, settings: VoxelSettings, key: str) -> str:
+    names = list(cut.scans)
     normalisation = {
         name: measure(volume, settings.percentiles).as_dict()
-        for name, volume in zip(names, placed.image, strict=True)
+        for name, volume in zip(names, cut.image, strict=True)
     }
     metadata = {
         "kind": "image",
         "key": key,
-        **placed.describe(placed.scans[names[0]]),
+        **cut.describe(cut.scans[names[0]]),
         "modalities": names,
         "normalisation": normalisation,
-        "resampled": [name for name, scan in placed.scans.items() if placed.is_moved(scan)],
-        "sources": {name: scan.sha256 for name, scan in placed.scans.items()},
+        "resampled": [name for name, scan in cut.scans.items() if cut.is_moved(scan)],
+        "sources": {name: scan.sha256 for name, scan in cut.scans.items()},
     }
-    write_array(path, placed.image, metadata=metadata)
+    return write_array(path, cut.image, metadata=metadata)
 
 
-def _label_key(placed: _Placed, scan: Scan | None) -> str | None:
+def _label_key(cut: _Cut, scan: Scan) -> str:
     """The label depends on where the brain lies, and on nothing else of the image."""
-    return None if scan is None else hash_of(LABEL, scan.sha256, placed.describe(scan))
+    return hash_of(LABEL, scan.sha256, cut.describe(scan))
 
 
-def _write_label(path: Path, placed: _Placed, scan: Scan, *, key: str | None) -> None:
-    whole = to_grid(as_smallest(scan.values), scan.affine, placed.grid, NEAREST)
-    label = np.ascontiguousarray(whole[placed.box])
-    counts = count_values(label)
+def _write_label(path: Path, *, cut: _Cut, scan: Scan, key: str) -> str:
+    whole = to_grid(as_smallest(scan.values), scan.affine, cut.grid, NEAREST)
+    label = np.ascontiguousarray(whole[cut.box])
+    counts = {str(int(value)): count for value, count in count_values(label).items()}
     metadata = {
         "kind": "label",
         "key": key,
-        **placed.describe(scan),
-        "resampled": placed.is_moved(scan),
+        **cut.describe(scan),
+        "resampled": cut.is_moved(scan),
         "source": scan.sha256,
         "counts": counts,
         "outside": int(np.count_nonzero(whole) - np.count_nonzero(label)),
     }
-    write_array(path, label, metadata=metadata, tables={"locations": draw_locations(label, counts)})
+    tables = {"locations": draw_locations(label, counts)}
+    return write_array(path, label, metadata=metadata, tables=tables)
 
 
 def _shape(scan: Scan) -> tuple[int, int, int]:

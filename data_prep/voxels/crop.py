@@ -11,8 +11,8 @@ from data_prep.memory import in_memory_order, memory_order
 MOST_LOCATIONS = 1000  # per value: enough to centre windows on, small enough to read with each case
 
 
-def find_brain(volumes: Sequence[npt.NDArray[Any]], *, margin: int = 0) -> tuple[slice, ...]:
-    """Return the smallest box that holds all voxels other than 0 of all volumes, and the margin."""
+def find_brain(volumes: Sequence[npt.NDArray[Any]]) -> tuple[slice, ...]:
+    """Return the smallest box that holds all voxels other than 0 of all volumes."""
     order, signs = memory_order(volumes[0])
     views = in_memory_order(*volumes)
     inside = views[0] != 0
@@ -25,14 +25,8 @@ def find_brain(volumes: Sequence[npt.NDArray[Any]], *, margin: int = 0) -> tuple
     box = [slice(0, 0)] * 3
     for axis, present in zip(order, found, strict=True):
         low, high = np.flatnonzero(present[:: signs[axis]])[[0, -1]]
-        box[axis] = slice(max(int(low) - margin, 0), min(int(high) + 1 + margin, present.size))
+        box[axis] = slice(int(low), int(high) + 1)
     return tuple(box)
-
-
-def count_values(label: npt.NDArray[Any]) -> dict[str, int]:
-    """Count the voxels of each value other than 0."""
-    values, counts = np.unique(label[label != 0], return_counts=True)
-    return {str(value): int(n) for value, n in zip(values, counts, strict=True)}
 
 
 def draw_locations(label: npt.NDArray[Any], values: Iterable[str]) -> dict[str, list[list[int]]]:

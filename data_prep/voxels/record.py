@@ -4,10 +4,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import blosc2
+import isal
 import nibabel
 import numpy as np
 import scipy
@@ -17,16 +19,18 @@ from data_prep.errors import DatasetError
 from data_prep.files import write_json
 from data_prep.findings import Finding
 from data_prep.rules import Rule
-from data_prep.voxels.store import FORMAT, stored_key
+from data_prep.voxels.store import FORMAT
 
 IMAGE, LABEL, RECORD = "image.b2nd", "label.b2nd", "case.json"
 VERSIONS = {
     "voxels": "1",  # raise it when the code of this folder gives other voxels
+    "checks": "1",  # raise it when a scan is read or judged in another way
     "format": str(FORMAT),
     "numpy": np.__version__,
     "scipy": scipy.__version__,
     "nibabel": nibabel.__version__,
     "blosc2": blosc2.__version__,
+    "isal": isal.__version__,
 }
 
 
@@ -34,35 +38,34 @@ VERSIONS = {
 class VoxelSettings:
     """How scans become voxels.
 
-    `spacing_mm` is that of the grid, or None for each case's own; `margin` voxels are kept around
-    the brain; what lies beyond the `percentiles` of the brain is clipped before it is normalised.
+    `spacing_mm` is that of the grid, or None for each case's own; what lies beyond the
+    `percentiles` of the brain is clipped before it is normalised.
     """
 
     spacing_mm: tuple[float, float, float] | None = (1.0, 1.0, 1.0)
-    margin: int = 0
     percentiles: tuple[float, float] = (0.5, 99.5)
 
     def __post_init__(self) -> None:
         low, high = self.percentiles
-        if self.margin < 0 or not 0 <= low < high <= 100 or min(self.spacing_mm or (1,)) <= 0:
+        possible = all(0 < side < inf for side in self.spacing_mm or (1,))
+        if not (possible and 0 <= low < high <= 100):
             raise DatasetError(
-                f"{self}: expected a spacing above 0, a margin of 0 or more, and two percentiles "
-                "from 0 to 100, the lower first"
+                f"{self}: expected a spacing above 0, and two percentiles from 0 to 100, the lower "
+                "first"
             )
 
 
 @dataclass(frozen=True)
 class Record:
-    """One case as it lies in the folder; without an image it was left out for its `findings`.
+    """One case as it lies in the folder; without files it was left out for its `findings`.
 
-    `key` covers everything that the case depends on, the others what one file depends on.
-    `written` names the files that this run has written.
+    `key` covers everything that the case depends on; `files` are the sha256 of its files by name.
+    `written` names those that this run has written.
     """
 
     case: str
     key: str
-    image_key: str | None
-    label_key: str | None
+    files: Mapping[str, str]
     shape: tuple[int, ...]
     findings: tuple[Finding, ...]
     written: tuple[str, ...] = field(default=(), compare=False)
@@ -94,32 +97,39 @@ def read_valid_record(
     The inputs are hashed, for a time of change proves nothing.
     """
     folder = output_dir / case.name
-    record = _read_record(folder / RECORD)
-    if record is None:
+    record = read_record(folder)
+    if record is None or not all(is_intact(folder / name, record) for name in (IMAGE, LABEL)):
         return None
-    stored = (stored_key(folder / IMAGE), stored_key(folder / LABEL))
-    if stored != (record.image_key, record.label_key) or not all(p.is_file() for p in case.files):
+    try:
+        hashes = {path: _hash_file(path) for path in case.files}
+    except OSError:  # the check will say what is the matter
         return None
-    hashes = {path: _hash_file(path) for path in case.files}
     key = case_key(case, dataset=dataset, settings=settings, hashes=hashes)
     return record if record.key == key else None
 
 
 def write_record(record: Record, folder: Path) -> None:
     """Write what is known of a case, after its files."""
-    content = {name: getattr(record, name) for name in ("case", "key", "image_key", "label_key")}
+    content = {name: getattr(record, name) for name in ("case", "key", "files")}
     findings = [[f.rule.name, f.case, f.file, f.detail] for f in record.findings]
     write_json(folder / RECORD, content | {"shape": record.shape, "findings": findings})
 
 
-def _read_record(path: Path) -> Record | None:
+def read_record(folder: Path) -> Record | None:
+    """Read what is known of a case, if anything is."""
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         findings = tuple(Finding(Rule[rule], *words) for rule, *words in content["findings"])
         shape = tuple(content["shape"])
         return Record(**{**content, "findings": findings, "shape": shape})
     except (OSError, ValueError, KeyError, TypeError):  # absent, or of another version
         return None
+
+
+def is_intact(path: Path, record: Record) -> bool:
+    """Tell whether a file of the case has the bytes that were written, or is rightly absent."""
+    expected = record.files.get(path.name)
+    return (_hash_file(path) if path.is_file() else None) == expected
 
 
 def _relative(path: Path, dataset: Dataset) -> str:

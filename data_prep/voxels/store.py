@@ -4,6 +4,7 @@ ZSTD over shuffled bytes, in blocks of 32^3, makes a brain smaller than its `.ni
 of 96^3 touches a few blocks only. The same array gives the same bytes, whatever wrote it.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,8 @@ def write_array(
     *,
     metadata: Mapping[str, Any],
     tables: Mapping[str, Any] | None = None,
-) -> None:
-    """Write `array` (x y z or C x y z) so that `path` names the whole file or does not change.
+) -> str:
+    """Write `array` (x y z or C x y z), whole or not at all; return the sha256 of the file.
 
     `metadata` (JSON-like) is what a reader needs at once, `tables` what it may never ask for.
     """
@@ -46,7 +47,9 @@ def write_array(
     stored.schunk.vlmeta[METADATA] = {"format": FORMAT, **metadata}
     for name, table in (tables or {}).items():
         stored.schunk.vlmeta[name] = table
-    write_bytes(path, stored.to_cframe())
+    content = stored.to_cframe()
+    write_bytes(path, content)
+    return hashlib.sha256(content).hexdigest()
 
 
 def read_array(path: Path) -> tuple[npt.NDArray[Any], dict[str, Any]]:

@@ -3,30 +3,22 @@
 import hashlib
 import json
 import os
-import shutil
-import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from data_prep.case import Case, Dataset
-from data_prep.checks import find_same_scans, tell_no_scheme
+from data_prep.checks import find_same_scans, judge_values
 from data_prep.errors import DatasetError
 from data_prep.files import write_json
-from data_prep.findings import WHOLE_DATASET, Finding, spoilt_cases
+from data_prep.findings import WHOLE_DATASET, Finding, errors_of, spoilt_cases
 from data_prep.parallel import map_in_parallel
-from data_prep.voxels.build import LIST, build_case, discard
-from data_prep.voxels.record import IMAGE, LABEL, RECORD, Record, VoxelSettings, read_valid_record
+from data_prep.voxels.build import build_case
+from data_prep.voxels.folder import LIST, hold, sweep
+from data_prep.voxels.record import IMAGE, LABEL, Record, VoxelSettings, read_valid_record
 from data_prep.voxels.store import FORMAT, read_metadata
-
-if sys.platform != "win32":
-    import fcntl
-
-LOCK = ".lock"  # tells that the folder is ours, and keeps two runs from writing in it at once
 
 
 @dataclass(frozen=True)
@@ -68,8 +60,8 @@ def voxelise(
     A killed run is completed by the next, to the same bytes.
     """
     folder = Path(output_dir)
-    with _hold(folder):
-        _sweep(folder, {case.name for case in dataset.cases})
+    with hold(folder):
+        sweep(folder, {case.name for case in dataset.cases})
         records = _build_cases(dataset, settings or VoxelSettings(), folder, workers)
         findings = (*dataset.findings, *(f for record in records for f in record.findings))
         findings += tuple(_compare_cases(dataset, records, folder))
@@ -99,31 +91,6 @@ def _listed(folder: Path) -> dict[str, Any] | None:
         return None
 
 
-@contextmanager
-def _hold(folder: Path) -> Iterator[None]:
-    """Make the folder ours, or wait for the run that holds it; a killed run holds nothing."""
-    if folder.exists() and not folder.is_dir():
-        raise DatasetError(f"{folder} is a file, expected a folder for the voxels")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / LOCK).is_file():
-        raise DatasetError(f"{folder} is not empty and holds no voxels; name another folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("a") as lock:
-        if sys.platform != "win32":
-            with suppress(OSError):  # a file system without locks: there, two runs may collide
-                fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _sweep(folder: Path, names: set[str]) -> None:
-    """Remove what a killed run left, and cases that the dataset no longer has."""
-    for partial_write in [*folder.glob(".partial-*"), *folder.glob("*/.partial-*")]:
-        shutil.rmtree(partial_write)
-    for entry in [entry for entry in folder.iterdir() if entry.is_dir()]:
-        ours = {file.name for file in entry.iterdir()} <= {IMAGE, LABEL, RECORD}
-        if ours and entry.name not in names:
-            discard(entry)
-
-
 def _build_cases(
     dataset: Dataset, settings: VoxelSettings, folder: Path, workers: int | None
 ) -> list[Record]:
@@ -132,8 +99,7 @@ def _build_cases(
     cases = [case for case in dataset.cases if case.name not in spoilt]
     bare = replace(dataset, cases=(), findings=())  # what goes to each worker
     read = partial(read_valid_record, dataset=bare, settings=settings, output_dir=folder)
-    with ThreadPoolExecutor() as pool:
-        known = list(pool.map(read, cases))
+    known = map_in_parallel(read, cases, title="Comparing scans", workers=workers, threads=True)
     stale = [case for case, record in zip(cases, known, strict=True) if record is None]
     build = partial(build_case, dataset=bare, settings=settings, output_dir=folder)
     fresh = iter(map_in_parallel(build, stale, title="Voxelising", workers=workers))
@@ -142,16 +108,15 @@ def _build_cases(
 
 def _compare_cases(dataset: Dataset, records: Sequence[Record], folder: Path) -> Iterator[Finding]:
     """What only shows beside other cases, or in the dataset as a whole."""
-    described = {r.case: _read_described(folder / r.case) for r in records if r.image_key}
+    described = {r.case: _read_described(folder / r.case) for r in records if r.files}
     cases = [case for case in dataset.cases if case.name in described]
     hashed = [
         (case, {i.path: described[case.name][0]["sources"][m] for m, i in case.images.items()})
         for case in cases
     ]
     yield from find_same_scans(hashed, root=dataset.root)
-    values = {float(value) for _, label in described.values() for value in label["counts"]}
-    if dataset.scheme is None and values:
-        yield tell_no_scheme(values)
+    counts = [label["counts"] for _, label in described.values()]
+    yield from judge_values((float(value) for values in counts for value in values), dataset.scheme)
 
 
 def _read_described(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -172,8 +137,8 @@ def _describe(
     spoilt = spoilt_cases(findings)
     sound = [record for record in records if not spoilt & {record.case, WHOLE_DATASET}]
     entries = [_entry(cases[record.case], record) for record in sound]
-    keys = [[entry["name"], entry["image_key"], entry["label_key"]] for entry in entries]
-    errors = [finding for finding in findings if finding.rule.severity == "error"]
+    contents = [[entry["name"], entry["sha256"]] for entry in entries]
+    errors = errors_of(findings)
     return {
         "format": FORMAT,
         "name": dataset.root.resolve().name,
@@ -184,12 +149,12 @@ def _describe(
         "labels": scheme and {str(value): name for value, name in scheme.labels.items()},
         "regions": scheme and {name: list(values) for name, values in scheme.regions.items()},
         "settings": {name: _plain(value) for name, value in asdict(settings).items()},
-        "sha256": hashlib.sha256(json.dumps(keys).encode()).hexdigest(),
+        "sha256": hashlib.sha256(json.dumps(contents).encode()).hexdigest(),
         "cases": entries,
-        "left_out": [
-            {"name": name, "findings": [str(f) for f in errors if f.case == name]}
+        "left_out": {
+            name: [str(error) for error in errors if error.case == name]
             for name in sorted(spoilt - {WHOLE_DATASET})
-        ],
+        },
     }
 
 
@@ -199,9 +164,8 @@ def _entry(case: Case, record: Record) -> dict[str, Any]:
         "patient": case.patient,
         "grade": case.grade,
         "image": f"{case.name}/{IMAGE}",
-        "label": f"{case.name}/{LABEL}" if record.label_key else None,
-        "image_key": record.image_key,
-        "label_key": record.label_key,
+        "label": f"{case.name}/{LABEL}" if LABEL in record.files else None,
+        "sha256": {f"{case.name}/{name}": digest for name, digest in record.files.items()},
         "shape": list(record.shape),
         "findings": [str(finding) for finding in record.findings],
     }

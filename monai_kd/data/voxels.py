@@ -37,10 +37,11 @@ def read_block(path: str | os.PathLike[str], block: Sequence[slice] | None = Non
     array = open_voxels(path)
     described = array.schunk.vlmeta["voxels"]
     inside = tuple(block or (slice(0, size) for size in array.shape[-3:]))
-    if described["kind"] == "image":
-        voxels = normalise(array[(slice(None), *inside)], described)
-    else:
-        voxels = array[inside][None]
+    try:
+        stored = array[(..., *inside)]
+    except RuntimeError as error:
+        raise ValueError(f"{path} is damaged ({error}): voxelise again") from error
+    voxels = normalise(stored, described) if described["kind"] == "image" else stored[None]
     affine = np.array(described["affine"], dtype=np.float64)
     affine[:3, 3] += affine[:3, :3] @ [part.start for part in inside]
     meta = {"filename_or_obj": str(path), "case": described["case"]}
@@ -49,8 +50,11 @@ def read_block(path: str | os.PathLike[str], block: Sequence[slice] | None = Non
 
 def open_voxels(path: str | os.PathLike[str]) -> Any:
     """Open a voxel file without reading it; stop where it was written for another version."""
-    array = blosc2.open(str(path), mode="r", mmap_mode="r")
-    found = array.schunk.vlmeta["voxels"]["format"]
+    try:
+        array = blosc2.open(str(path), mode="r", mmap_mode="r")
+        found = array.schunk.vlmeta["voxels"]["format"]
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        raise ValueError(f"{path} is no file of voxels ({error}): voxelise again") from error
     if found != FORMAT:
         raise ValueError(f"{path} has voxel format {found}, expected {FORMAT}: voxelise again")
     return array

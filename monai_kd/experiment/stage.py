@@ -28,11 +28,13 @@ class Stage:
         meta_file: str,
         folder: str,
         dataset_file: str | os.PathLike[str],
+        recipe: str,
     ) -> None:
         self.config_files = [config_file, overlay]
         self.meta_file = meta_file
         self.folder_pattern = folder
         self.dataset_file = Path(dataset_file)
+        self.recipe = recipe  # follows from the place of the data, which the settings leave out
 
     @property
     def folder(self) -> Path:
@@ -41,7 +43,8 @@ class Stage:
         parser.read_config(self.config_files)
         parser.parse()
         data_hash = json.loads(self.dataset_file.read_text())["sha256"]
-        digest = hashlib.sha256((hash_settings(parser.config) + data_hash).encode())
+        settings = hash_settings(parser.config) + self.recipe
+        digest = hashlib.sha256((settings + data_hash).encode())
         return Path(self.folder_pattern.format(hash=digest.hexdigest()[:12]))
 
     @property

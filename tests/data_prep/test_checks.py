@@ -265,7 +265,7 @@ def test_the_one_shape_unlike_the_others_is_noted(dataset, tmp_path):
 
 
 def _report(dataset, *findings):
-    return CheckReport(dataset, tuple(findings), {}, {})
+    return CheckReport(dataset, tuple(findings), {})
 
 
 def _finding(number=0, rule=Rule.NAN, detail="seen"):

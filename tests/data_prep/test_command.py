@@ -77,7 +77,7 @@ def test_monai_kd_checks_as_data_prep_does(own_phantoms, capsys):
 def test_a_list_never_replaces_a_file_of_the_data_set(phantoms, own_phantoms, capsys):
     victim = next(own_phantoms.glob("HGG/*/*_t2.nii.gz"))
     assert main(["check", str(own_phantoms), "--datalist", str(victim)]) == 2
-    assert "is part of the data set" in capsys.readouterr().err
+    assert "lies in the data set" in capsys.readouterr().err
     source = phantoms / victim.relative_to(own_phantoms)
     assert victim.read_bytes() == source.read_bytes()
 

@@ -2,9 +2,10 @@ import json
 import shutil
 from pathlib import Path
 
+import nibabel
 import pytest
 
-from data_prep import DatasetError, voxelise_cases, write_datalist
+from data_prep import voxelise_cases, write_datalist
 from data_prep.checks import check_dataset
 from data_prep.datalist import Split, write_raw_datalist
 from data_prep.layouts import find_dataset
@@ -55,17 +56,26 @@ def test_the_seal_follows_content_and_split_but_not_the_place(phantoms, voxels_d
     moved = shutil.copytree(phantoms, tmp_path / "elsewhere")
     again = voxelise_cases(moved, voxels_root=tmp_path, workers=1)
     here, there = read(voxels_dir, tmp_path)["sha256"], read(again, tmp_path)["sha256"]
-    shutil.copy(*sorted(moved.glob("HGG/*_001_1/*_t[12].nii.gz")))
     assert here == there != read(voxels_dir, tmp_path, seed=1)["sha256"]
+    (moved / "LGG" / "BraTS19_PHANTOM_004_1" / "BraTS19_PHANTOM_004_1_seg.nii.gz").unlink()
+    changed = voxelise_cases(moved, voxels_root=tmp_path, workers=1)
+    assert read(changed, tmp_path)["sha256"] != here
 
 
-def test_too_few_patients_are_told(phantoms, tmp_path):
-    few = shutil.copytree(phantoms / "LGG", tmp_path / "few")
-    shutil.rmtree(sorted(few.iterdir())[0])
-    voxels = voxelise_cases(few, voxels_root=tmp_path, workers=1)
-    with pytest.raises(DatasetError, match=r"1 patient\(s\) are too few"):
-        write_datalist(voxels, output_file=tmp_path / "list.json")
-    assert not (tmp_path / "list.json").exists()
+def test_an_unlabelled_visit_of_somebody_held_back_is_not_listed(own_phantoms, tmp_path):
+    voxels = voxelise_cases(own_phantoms, voxels_root=tmp_path, workers=1)
+    held_back = read(voxels, tmp_path)["test"][0]["case"]
+    first = next(own_phantoms.glob(f"*/{held_back}"))
+    later = first.with_name(held_back[:-1] + "2")
+    later.mkdir()
+    for kind, source in zip(
+        ("t1ce", "t1", "t2", "flair"), ("t1", "t2", "flair", "t1ce"), strict=True
+    ):
+        scan = nibabel.load(first / f"{held_back}_{source}.nii.gz")
+        nibabel.save(scan, later / f"{later.name}_{kind}.nii.gz")
+    again = read(voxelise_cases(own_phantoms, voxels_root=tmp_path, workers=1), tmp_path)
+    assert later.name not in names(again)
+    assert held_back in names(again)
 
 
 def test_a_case_without_label_is_listed_as_unlabelled(own_phantoms, tmp_path):

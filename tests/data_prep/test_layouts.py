@@ -57,6 +57,27 @@ def test_the_folder_of_one_grade_is_read_with_its_grade(phantoms, tmp_path):
     assert [case.grade for case in find_dataset(flat).cases] == ["unknown", "unknown"]
 
 
+@pytest.mark.parametrize("name", ["patient_01", "siteA_00", "PAT-001", "BraTS2021_00495"])
+def test_only_known_names_have_visits_others_are_a_patient_each(name, tmp_path):
+    (case,) = find_dataset(_case(tmp_path, name, name)).cases
+    assert case.patient == name
+
+
+def test_a_follow_up_is_of_the_same_patient(tmp_path):
+    for name in ("UCSF-PDGM-0000", "UCSF-PDGM-0000_FU001d"):
+        _case(tmp_path, name, name)
+    assert {case.patient for case in find_dataset(tmp_path).cases} == {"UCSF-PDGM-0000"}
+
+
+def test_a_name_that_is_no_text_is_left_out_and_told_in_one_line(tmp_path):
+    _case(tmp_path, "fine", "fine")
+    _case(tmp_path, "two\nlines", "two\nlines")
+    dataset = find_dataset(tmp_path)
+    assert [case.name for case in dataset.cases] == ["fine"]
+    line = str(_only_finding(dataset, Rule.ODD_NAME))
+    assert line.startswith("ERROR two\\nlines: two\\nlines: ")
+
+
 @pytest.mark.parametrize(
     ("name", "separator", "kinds", "patient"),
     [

@@ -14,6 +14,7 @@ import nibabel
 import numpy as np
 import pytest
 
+from data_prep import write_phantoms
 from data_prep.case import ImageFile
 from data_prep.checks.report import error_lines
 from data_prep.errors import DatasetError
@@ -22,8 +23,8 @@ from data_prep.layouts import find_dataset
 from data_prep.phantom.corruptions import corrupt
 from data_prep.voxels import VoxelSettings, read_voxels_json, voxelise
 from data_prep.voxels.crop import find_brain
-from data_prep.voxels.store import read_array, read_metadata, stored_key
-from data_prep.voxels.voxelise import _hold
+from data_prep.voxels.folder import hold
+from data_prep.voxels.store import read_array, read_metadata
 
 FILES = ("image.b2nd", "label.b2nd")
 
@@ -93,15 +94,6 @@ def test_the_crop_is_the_brain_and_not_a_voxel_more(made):
         assert brain.take(-1, axis).any()
 
 
-def test_a_margin_is_kept_where_the_scan_has_it(phantoms, tmp_path, made):
-    voxelise(find_dataset(phantoms), tmp_path, settings=VoxelSettings(margin=3), workers=1)
-    wide, narrow = (
-        read_metadata(f / "BraTS19_PHANTOM_001_1" / "image.b2nd") for f in (tmp_path, made)
-    )
-    expected = [max(start - 3, 0) for start in narrow["crop_offset"]]
-    assert wide["crop_offset"] == expected
-
-
 def test_where_nothing_is_zero_or_all_is_the_box_is_the_whole():
     whole = (slice(0, 3), slice(0, 4), slice(0, 5))
     assert find_brain([np.zeros((3, 4, 5)), np.zeros((3, 4, 5))]) == whole
@@ -118,8 +110,8 @@ def test_the_box_is_right_for_any_order_in_memory(axes, turned):
 
 def test_a_second_run_waits_until_the_first_lets_go(tmp_path):
     nowait = fcntl.LOCK_EX | fcntl.LOCK_NB
-    with _hold(tmp_path / "out"):
-        lock = (tmp_path / "out" / ".lock").open()
+    with hold(tmp_path / "out"):
+        lock = (tmp_path / "out" / ".monai_kd-voxels").open()
         with pytest.raises(BlockingIOError):
             fcntl.flock(lock, nowait)
     with lock:
@@ -235,11 +227,59 @@ def test_a_case_that_fails_the_check_is_left_out_with_its_reason(own_phantoms, o
     content = read_voxels_json(own_made)
     assert report.exit_code == 1
     assert "7 cases" in report.summary
-    assert not (own_made / case.name).exists()
     assert case.name not in {entry["name"] for entry in content["cases"]}
-    (left_out,) = content["left_out"]
-    assert left_out["name"] == case.name
-    assert file.name in left_out["findings"][0]
+    assert list(content["left_out"]) == [case.name]
+    assert file.name in content["left_out"][case.name][0]
+
+
+def test_a_mistake_with_the_labels_costs_no_work_once_it_is_mended(phantoms, own_made, made):
+    wrong = voxelise(find_dataset(phantoms, labels="msd"), own_made, workers=1)
+    assert wrong.exit_code == 1
+    right = voxelise(find_dataset(phantoms), own_made, workers=1)
+    assert right.written == ()
+    assert digests(own_made) == digests(made)
+
+
+def test_a_flipped_bit_in_the_voxels_is_mended(phantoms, own_made, made):
+    for name in ("image.b2nd", "label.b2nd"):
+        path = next(iter(own_made.rglob(name)))
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 4
+        path.write_bytes(content)
+    assert len(voxelise(find_dataset(phantoms), own_made, workers=1).written) == 2
+    assert digests(own_made) == digests(made)
+
+
+def test_another_order_of_channels_rebuilds_the_image(tmp_path):
+    source = write_phantoms(tmp_path / "msd", cases=1, size=32, layout="msd", workers=1)
+    voxelise(find_dataset(source), tmp_path / "out", workers=1)
+    swapped = find_dataset(source, order=["T1w", "FLAIR", "t1gd", "T2w"])
+    report = voxelise(swapped, tmp_path / "out", workers=1)
+    assert report.written == ("BRATS_001/image.b2nd",)
+
+
+def test_a_folder_of_another_dataset_is_spared(phantoms, own_made, made, tmp_path):
+    other = write_phantoms(tmp_path / "o", cases=1, size=32, layout="brats2023", workers=1)
+    with pytest.raises(DatasetError, match="holds other cases, such as BraTS19_PHANTOM_001_1"):
+        voxelise(find_dataset(other), own_made, workers=1)
+    assert digests(own_made) == digests(made)
+
+
+def test_nothing_of_a_persons_own_is_removed(own_phantoms, own_made):
+    gone = find_dataset(own_phantoms).cases[0]
+    (own_made / gone.name / "thesis.txt").touch()
+    (own_made / "empty").mkdir()
+    shutil.rmtree(gone.label.parent)
+    voxelise(find_dataset(own_phantoms), own_made, workers=1)
+    assert [path.name for path in (own_made / gone.name).iterdir()] == ["thesis.txt"]
+    assert (own_made / "empty").is_dir()
+
+
+def test_a_grid_beyond_all_memory_leaves_the_case_out(phantoms, tmp_path):
+    settings = VoxelSettings(spacing_mm=(0.01, 0.01, 0.01))
+    report = voxelise(find_dataset(phantoms), tmp_path / "out", settings=settings, workers=1)
+    assert report.exit_code == 2
+    assert "would have" in error_lines(report)[0]
 
 
 def test_no_sound_case_is_told_by_the_exit_code(own_phantoms, tmp_path):
@@ -296,8 +336,8 @@ def test_the_list_says_nothing_of_where_it_was_made(phantoms, made):
     assert content["origin"] == "phantoms"
     assert [entry["grade"] for entry in content["cases"]].count("LGG") == 2
     for entry in content["cases"]:
-        assert entry["image_key"] == read_metadata(made / entry["image"])["key"]
-        assert entry["label_key"] == read_metadata(made / entry["label"])["key"]
+        for name, digest in entry["sha256"].items():
+            assert hashlib.sha256((made / name).read_bytes()).hexdigest() == digest
 
 
 def test_a_folder_of_something_else_is_refused(phantoms, tmp_path):
@@ -317,9 +357,7 @@ def test_a_folder_without_a_readable_list_is_no_folder_of_voxels(own_made):
         read_voxels_json(own_made)
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"spacing_mm": (1, 0, 1)}, {"margin": -1}, {"percentiles": (99, 1)}]
-)
+@pytest.mark.parametrize("wrong", [{"spacing_mm": (1, 0, 1)}, {"percentiles": (99, 1)}])
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(DatasetError, match="expected a spacing above 0"):
         VoxelSettings(**wrong)
@@ -366,7 +404,7 @@ def test_a_run_killed_at_ten_moments_is_completed_to_the_same_bytes(
     phantoms, made, workshop, tmp_path
 ):
     dataset, stale = find_dataset(phantoms), tmp_path / "stale"
-    settings = VoxelSettings(percentiles=(1, 99), margin=1)
+    settings = VoxelSettings(spacing_mm=(1, 1, 1.2))
     voxelise(dataset, stale, settings=settings, workers=1)
     _, length = run_for(workshop, shutil.copytree(stale, tmp_path / "whole"), None)
     assert digests(tmp_path / "whole") == digests(made)
@@ -383,8 +421,13 @@ def test_a_run_killed_at_ten_moments_is_completed_to_the_same_bytes(
 
 
 def is_as_listed(folder):
-    entries = read_voxels_json(folder)["cases"]
-    return all(stored_key(folder / entry["image"]) == entry["image_key"] for entry in entries)
+    listed = [
+        item for entry in read_voxels_json(folder)["cases"] for item in entry["sha256"].items()
+    ]
+    return all(
+        hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+        for name, digest in listed
+    )
 
 
 def test_a_scan_under_two_names_is_left_out_once_lest_it_leak_into_the_test(own_phantoms, tmp_path):
@@ -394,9 +437,9 @@ def test_a_scan_under_two_names_is_left_out_once_lest_it_leak_into_the_test(own_
         assert report.exit_code == 1
         assert len(report.cases) == 8
     listed = read_voxels_json(tmp_path / "voxels")
-    (left_out,) = listed["left_out"]
-    assert "the same bytes as in case BraTS19_PHANTOM_001_1" in left_out["findings"][0]
-    assert left_out["name"] not in {case["name"] for case in listed["cases"]}
+    ((name, (finding,)),) = listed["left_out"].items()
+    assert "the same bytes as in case BraTS19_PHANTOM_001_1" in finding
+    assert name not in {case["name"] for case in listed["cases"]}
 
 
 def test_labels_that_nobody_explains_make_nothing_usable(phantoms, tmp_path):
