@@ -20,13 +20,16 @@ from plyfile import PlyData, PlyElement, PlyParseError
 from data_prep.errors import DatasetError
 from data_prep.files import write_bytes
 from data_prep.grid import Grid
+from data_prep.voxels.record import IMAGE
+from data_prep.voxels.record import LABEL as LABEL_FILE
+from data_prep.voxels.store import read_array
 
 AXES = ("x", "y", "z")
 LABEL = "label"  # the name of the channel that holds classes, which cannot be averaged
 Numbers = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PointCloud:
     """N points: `positions_mm` (N x 3, right, front, top) and what is known there (N x C)."""
 
@@ -59,6 +62,16 @@ def cloud_of_case(
     values = np.stack([channel[inside] for channel in channels], axis=1).astype(np.float64)
     positions = apply_affine(grid.affine, np.argwhere(inside))
     return PointCloud(positions, values, (*names, *(() if label is None else (LABEL,))))
+
+
+def cloud_of_voxels(case_folder: Path) -> tuple[PointCloud, Grid]:
+    """Return a voxelised case as points, and the grid that it lies on."""
+    image, described = read_array(case_folder / IMAGE)
+    label = case_folder / LABEL_FILE
+    _, x, y, z = image.shape
+    grid = Grid((x, y, z), np.array(described["affine"]))
+    values = read_array(label)[0] if label.exists() else None
+    return cloud_of_case(image, values, grid, described["modalities"]), grid
 
 
 def voxelise_cloud(cloud: PointCloud, grid: Grid) -> tuple[Numbers, npt.NDArray[np.int64]]:

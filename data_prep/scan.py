@@ -34,7 +34,7 @@ class ScanError(DatasetError):
         self.rule = rule
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scan:
     """Voxels as they are stored (x, y, z and, in 4D, channel), header, and hash of the file."""
 

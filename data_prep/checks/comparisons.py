@@ -21,7 +21,7 @@ FEWEST_BRAIN_VOXELS = 1000
 CLEAR_MARGIN = 0.05  # of a correlation: between t1ce and flair, tumours blur the difference
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Placed:
     """Values turned to right, front, top by the scan's own affine, so that grids compare."""
 

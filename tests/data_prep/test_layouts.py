@@ -71,11 +71,11 @@ def test_a_follow_up_is_of_the_same_patient(tmp_path):
 
 def test_a_name_that_is_no_text_is_left_out_and_told_in_one_line(tmp_path):
     _case(tmp_path, "fine", "fine")
-    _case(tmp_path, "two\nlines", "two\nlines")
+    _case(tmp_path, "red\x1b", "red\x1b")
     dataset = find_dataset(tmp_path)
     assert [case.name for case in dataset.cases] == ["fine"]
     line = str(_only_finding(dataset, Rule.ODD_NAME))
-    assert line.startswith("ERROR two\\nlines: two\\nlines: ")
+    assert line.startswith("ERROR red\\x1b: red\\x1b: ")
 
 
 @pytest.mark.parametrize(

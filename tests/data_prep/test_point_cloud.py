@@ -8,13 +8,17 @@ from scipy.spatial.transform import Rotation
 
 from data_prep.errors import DatasetError
 from data_prep.grid import Grid
+from data_prep.layouts import find_dataset
 from data_prep.point_cloud import (
     PointCloud,
     cloud_of_case,
+    cloud_of_voxels,
     read_cloud,
     voxelise_cloud,
     write_cloud,
 )
+from data_prep.voxels import voxelise
+from data_prep.voxels.store import read_array
 
 NAMES = ("t1ce", "flair")
 lawful = settings(deadline=None, derandomize=True, max_examples=50, database=None)
@@ -61,6 +65,16 @@ def test_a_point_moves_by_less_than_a_voxel(grid, seed):
     nearest = np.abs(index[:, None] - back[None]).max(axis=2).min(axis=1)
     assert occupancy.sum() == 20
     assert nearest.max() <= 0.5 + 1e-9
+
+
+def test_a_voxelised_case_becomes_a_cloud_and_the_same_voxels_again(phantoms, tmp_path):
+    voxelise(find_dataset(phantoms / "LGG"), tmp_path / "out", workers=1)
+    (case, _) = (path for path in sorted((tmp_path / "out").iterdir()) if path.is_dir())
+    cloud, grid = cloud_of_voxels(case)
+    channels, _ = voxelise_cloud(cloud, grid)
+    assert cloud.names == ("t1ce", "t1", "t2", "flair", "label")
+    assert np.array_equal(channels[:4], read_array(case / "image.b2nd")[0])
+    assert np.array_equal(channels[4], read_array(case / "label.b2nd")[0])
 
 
 def test_points_in_one_voxel_give_their_mean_and_their_most_frequent_label():
