@@ -2,13 +2,13 @@
 
 from data_prep.datalist import Split, write_datalist
 from data_prep.errors import DatasetError
-from data_prep.locating import find_or_make_cases, voxelise_cases
+from data_prep.locating import prepare_voxels, voxelise_cases
 from data_prep.phantom import write_phantoms
 
 __all__ = [
     "DatasetError",
     "Split",
-    "find_or_make_cases",
+    "prepare_voxels",
     "voxelise_cases",
     "write_datalist",
     "write_phantoms",

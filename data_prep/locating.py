@@ -3,7 +3,7 @@
 import hashlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from data_prep.checks.report import error_lines
@@ -13,11 +13,33 @@ from data_prep.layouts import find_dataset
 from data_prep.phantom import write_phantoms
 from data_prep.voxels import voxelise
 
+StrPath = str | os.PathLike[str]
+
+
+def prepare_voxels(
+    *,
+    voxels_dir: StrPath | None,
+    dataset_dir: StrPath | None,
+    root: StrPath,
+    phantoms: Mapping[str, int],
+    labels: str | None = None,
+    order: Sequence[str] | None = None,
+) -> Path:
+    """Return `voxels_dir` where one is given, else the voxels of `dataset_dir`, made below `root`.
+
+    Without either, phantoms are made there first, by the arguments of `write_phantoms`.
+    """
+    if voxels_dir is not None:
+        check_folder(Path(voxels_dir))
+        return Path(voxels_dir)
+    cases_dir = find_or_make_cases(dataset_dir, phantoms_root=root, **phantoms)
+    return voxelise_cases(cases_dir, voxels_root=root, labels=labels, order=order)
+
 
 def find_or_make_cases(
-    dataset_dir: str | os.PathLike[str] | None,
+    dataset_dir: StrPath | None,
     *,
-    phantoms_root: str | os.PathLike[str],
+    phantoms_root: StrPath,
     cases: int,
     size: int,
     seed: int,
@@ -31,9 +53,9 @@ def find_or_make_cases(
 
 
 def voxelise_cases(
-    cases_dir: str | os.PathLike[str],
+    cases_dir: StrPath,
     *,
-    voxels_root: str | os.PathLike[str],
+    voxels_root: StrPath,
     labels: str | None = None,
     order: Sequence[str] | None = None,
     workers: int | None = None,

@@ -16,7 +16,7 @@ from monai.bundle.properties import TrainProperties
 from monai_kd.experiment.errors import ExperimentError
 
 PLACES = frozenset(
-    {"bundle_root", "cases_dir", "dataset_dir", "dataset_file", "device", "voxels_dir"}
+    {"bundle_root", "dataset_dir", "dataset_file", "device", "voxels_dir"}
     | {"resume", "run_dir", "run_name", "runs_dir", "stage_dir"}
 )
 """Keys that say where a run happens, not what it computes: its hash leaves them out."""
