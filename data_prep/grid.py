@@ -5,6 +5,7 @@ that differs makes anything be interpolated. An oblique scan keeps its axes.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from typing import Any
 
@@ -92,14 +93,24 @@ def choose_grid(shape: Shape, affine: Matrix, *, spacing_mm: tuple[float, ...] |
 def grid_of(shape: Shape, affine: Matrix) -> Grid:
     """Return where the voxels of a scan lie once it is turned to RAS."""
     turned = turn_to_ras(np.broadcast_to(np.uint8(0), shape), affine).shape
-    undo = inv_ornt_aff(io_orientation(affine), shape)
+    undo = inv_ornt_aff(_orientation(affine), shape)
     return Grid((turned[0], turned[1], turned[2]), affine @ undo)
 
 
 def turn_to_ras(array: npt.NDArray[Any], affine: Matrix) -> npt.NDArray[Any]:
     """Return a view whose axes run to the right, the front and the top, as nearly as they can."""
-    turned = apply_orientation(array, io_orientation(affine))
+    turned = apply_orientation(array, _orientation(affine))
     return np.asarray(turned)
+
+
+def _orientation(affine: Matrix) -> npt.NDArray[Any]:
+    return _orientation_of(np.ascontiguousarray(affine, dtype=np.float64).tobytes())
+
+
+@lru_cache(maxsize=16)  # the files of a case share it, and each is asked several times
+def _orientation_of(affine: bytes) -> npt.NDArray[Any]:
+    orientation: npt.NDArray[Any] = io_orientation(np.frombuffer(affine).reshape(4, 4))
+    return orientation
 
 
 def to_grid(array: npt.NDArray[Any], affine: Matrix, grid: Grid, order: int) -> npt.NDArray[Any]:

@@ -62,14 +62,15 @@ def open_voxels(path: str | os.PathLike[str]) -> Any:
 
 def normalise(stored: npt.NDArray[Any], described: Mapping[str, Any]) -> npt.NDArray[np.float32]:
     """`(clip(v, low, high) - mean) / std` of each modality's voxels but 0, which stay 0."""
-    out = np.zeros(stored.shape, dtype=np.float32)
-    for index, modality in enumerate(described["modalities"]):
-        of = described["normalisation"][modality]
-        volume = out[index]
-        np.clip(
-            stored[index], of["low"], of["high"], out=volume, dtype=np.float32, casting="unsafe"
-        )
-        volume -= np.float32(of["mean"])
-        volume /= np.float32(of["std"])
-        volume[stored[index] == 0] = 0
-    return out
+    rules = [described["normalisation"][modality] for modality in described["modalities"]]
+    low, high, mean, std = (
+        np.array([rule[name] for rule in rules], np.float32).reshape(-1, 1, 1, 1)
+        for name in ("low", "high", "mean", "std")
+    )
+    voxels = stored.astype(np.float32)
+    brain = voxels != 0
+    np.clip(voxels, low, high, out=voxels)
+    voxels -= mean
+    voxels /= std
+    voxels *= brain
+    return voxels

@@ -81,7 +81,7 @@ def test_the_sharers_command_accepts_the_bundle(project):
 
 
 def test_the_clinicians_command_writes_one_mask_on_the_scans_grid(project):
-    (block,) = [block for block in BLOCKS if "FOLDER" in block]
+    (block,) = [block for block in BLOCKS if "--dataset_dir FOLDER" in block]
     finished = run_block(block, folder=project)
     assert finished.returncode == 0, finished.stderr[-2000:]
     bundle = project / "runs/phantom/bundle"
