@@ -11,7 +11,7 @@ from data_prep.errors import DatasetError, check_folder
 from data_prep.findings import WHOLE_DATASET
 from data_prep.layouts import find_dataset
 from data_prep.phantom import write_phantoms
-from data_prep.voxels import voxelise
+from data_prep.voxels import verify_voxels, voxelise
 
 StrPath = str | os.PathLike[str]
 
@@ -31,6 +31,7 @@ def prepare_voxels(
     """
     if voxels_dir is not None:
         check_folder(Path(voxels_dir))
+        verify_voxels(Path(voxels_dir))
         return Path(voxels_dir)
     cases_dir = find_or_make_cases(dataset_dir, phantoms_root=root, **phantoms)
     return voxelise_cases(cases_dir, voxels_root=root, labels=labels, order=order)

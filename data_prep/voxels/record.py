@@ -101,7 +101,7 @@ def read_valid_record(
     if record is None or not all(is_intact(folder / name, record) for name in (IMAGE, LABEL)):
         return None
     try:
-        hashes = {path: _hash_file(path) for path in case.files}
+        hashes = {path: hash_file(path) for path in case.files}
     except OSError:  # the check will say what is the matter
         return None
     key = case_key(case, dataset=dataset, settings=settings, hashes=hashes)
@@ -129,13 +129,14 @@ def read_record(folder: Path) -> Record | None:
 def is_intact(path: Path, record: Record) -> bool:
     """Tell whether a file of the case has the bytes that were written, or is rightly absent."""
     expected = record.files.get(path.name)
-    return (_hash_file(path) if path.is_file() else None) == expected
+    return (hash_file(path) if path.is_file() else None) == expected
 
 
 def _relative(path: Path, dataset: Dataset) -> str:
     return path.relative_to(dataset.root).as_posix()
 
 
-def _hash_file(path: Path) -> str:
+def hash_file(path: Path) -> str:
+    """Return the sha256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

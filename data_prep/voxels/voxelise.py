@@ -17,7 +17,14 @@ from data_prep.findings import WHOLE_DATASET, Finding, errors_of, spoilt_cases
 from data_prep.parallel import map_in_parallel
 from data_prep.voxels.build import build_case
 from data_prep.voxels.folder import LIST, hold, sweep
-from data_prep.voxels.record import IMAGE, LABEL, Record, VoxelSettings, read_valid_record
+from data_prep.voxels.record import (
+    IMAGE,
+    LABEL,
+    Record,
+    VoxelSettings,
+    hash_file,
+    read_valid_record,
+)
 from data_prep.voxels.store import FORMAT, read_metadata
 
 
@@ -89,6 +96,15 @@ def _listed(folder: Path) -> dict[str, Any] | None:
         return read_voxels_json(folder)
     except DatasetError:
         return None
+
+
+def verify_voxels(folder: Path) -> None:
+    """Stop at a file of voxels that does not hold the bytes which were written."""
+    for entry in read_voxels_json(folder)["cases"]:
+        for name, digest in entry["sha256"].items():
+            path = folder / name
+            if not path.is_file() or hash_file(path) != digest:
+                raise DatasetError(f"{path} is not what was written there; voxelise again")
 
 
 def _build_cases(

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import blosc2
 import numpy as np
 import pytest
@@ -44,3 +46,20 @@ def test_a_file_of_another_format_asks_to_voxelise_again(record, tmp_path):
     other.schunk.vlmeta["voxels"] = array.schunk.vlmeta["voxels"] | {"format": 99}
     with pytest.raises(ValueError, match="has voxel format 99, expected 1: voxelise again"):
         read_block(tmp_path / "label.b2nd")
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:50], lambda content: b""])
+def test_a_file_that_is_cut_names_itself_and_the_mend(record, tmp_path, damage):
+    path = tmp_path / "image.b2nd"
+    path.write_bytes(damage(Path(record["image"]).read_bytes()))
+    with pytest.raises(ValueError, match=r"image.b2nd is no file of voxels .*: voxelise again"):
+        read_block(path)
+
+
+def test_voxels_that_have_rotted_are_told_and_not_trained_on(record, tmp_path):
+    content = bytearray(Path(record["image"]).read_bytes())
+    quarter = len(content) // 4
+    content[quarter : 3 * quarter] = bytes(2 * quarter)
+    (tmp_path / "image.b2nd").write_bytes(content)
+    with pytest.raises(ValueError, match=r"image.b2nd is damaged .*: voxelise again"):
+        read_block(tmp_path / "image.b2nd")

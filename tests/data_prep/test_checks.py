@@ -337,3 +337,15 @@ def test_real_hippocampi_are_clean_but_for_notes():
 def test_a_dataset_without_cases_is_not_usable(tmp_path):
     empty = Dataset(tmp_path, "none", (), {}, None, ())
     assert check_dataset(empty).exit_code == 2
+
+
+def test_a_case_that_breaks_the_check_itself_is_left_out_and_the_others_go_on(dataset, monkeypatch):
+    first = dataset.cases[0].images["t1"].path
+
+    def read(path):
+        return 1 / 0 if path == first else read_scan(path)
+
+    monkeypatch.setattr("data_prep.checks.inspection.read_scan", read)
+    report = check_dataset(dataset, workers=1)
+    assert report.left_out == (dataset.cases[0].name,)
+    assert "ZeroDivisionError: division by zero - export its scans again" in error_lines(report)[0]

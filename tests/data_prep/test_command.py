@@ -2,10 +2,13 @@ import json
 import shutil
 import subprocess
 import sys
+from argparse import ArgumentParser
+from errno import ENOSPC
 
 import pytest
 
 from data_prep.__main__ import main
+from data_prep.commands import run_command
 from monai_kd import cli
 
 
@@ -118,3 +121,20 @@ def test_the_module_runs_as_a_command(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("python -m data_prep: size 4: expected")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted; the same command goes on"),
+        (OSError(ENOSPC, "No space left on device"), 2, "make room, and the same command goes on"),
+    ],
+)
+def test_what_stops_a_command_from_outside_is_told_in_one_line(capsys, error, code, words):
+    def stop(_):
+        raise error
+
+    parser = ArgumentParser("tool")
+    parser.set_defaults(run=stop)
+    assert run_command(parser, []) == code
+    assert words in capsys.readouterr().err

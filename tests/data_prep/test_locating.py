@@ -24,10 +24,15 @@ def test_a_missing_folder_is_not_replaced_by_phantoms(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_voxels_that_are_given_are_taken_as_they_are(tmp_path):
-    found = prepare_voxels(voxels_dir=tmp_path, dataset_dir=None, root=tmp_path, phantoms=PHANTOMS)
-    assert found == tmp_path
-    assert not list(tmp_path.iterdir())
+def test_voxels_that_are_given_are_taken_as_they_are(phantoms, tmp_path):
+    made = voxelise_cases(phantoms / "LGG", voxels_root=tmp_path)
+    given = {"voxels_dir": made, "dataset_dir": None, "root": tmp_path, "phantoms": PHANTOMS}
+    assert prepare_voxels(**given) == made
+    assert [path.name for path in tmp_path.iterdir()] == [made.name]
+    rotten = next(made.glob("*/label.b2nd"))
+    rotten.write_bytes(rotten.read_bytes()[:-1] + b"x")
+    with pytest.raises(DatasetError, match=r"label.b2nd is not what was written there"):
+        prepare_voxels(**given)
 
 
 def test_a_missing_folder_of_voxels_is_named(tmp_path):

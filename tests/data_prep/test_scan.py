@@ -135,3 +135,10 @@ def test_any_header_is_read_or_refused(tmp_path_factory, place, value):
     path.write_bytes(bytes(content))
     with suppress(ScanError):
         assert read_scan(path).affine.shape == (4, 4)
+
+
+def test_a_file_beyond_all_memory_is_refused_unread(tmp_path):
+    with (tmp_path / "huge.nii").open("wb") as file:
+        file.truncate(9 * 2**30)  # a hole, which takes no space
+    with pytest.raises(ScanError, match="a file of 9663676416 bytes"):
+        read_scan(tmp_path / "huge.nii")
