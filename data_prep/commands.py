@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from errno import ENOSPC
 from io import TextIOWrapper
 from math import inf
@@ -20,7 +20,6 @@ from data_prep.phantom.corruptions import CORRUPTIONS, corrupt
 from data_prep.schemes import SCHEMES
 from data_prep.voxels import VoxelSettings, voxelise
 
-Command = Callable[[argparse.Namespace], int]
 CANNOT = 2
 INTERRUPTED = 130
 
