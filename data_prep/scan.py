@@ -4,6 +4,7 @@ import hashlib
 import os
 import stat
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ class Scan:
         except (HeaderDataError, ValueError):
             return np.full((4, 4), np.nan)
 
-    @property
+    @cached_property
     def values(self) -> npt.NDArray[Any]:
         """Stored voxels, scaled where the header says so; in native byte order."""
         slope, intercept = self.header.get_slope_inter()
@@ -79,15 +80,11 @@ class Scan:
 def read_scan(path: str | os.PathLike[str]) -> Scan:
     """Read `path` once: hash, gzip checksum, header, voxels. Raise a ScanError at any fault."""
     content = _read_bytes(Path(path))
-    if not content.startswith(_GZIP):
-        header = _parse_header(content)
-        voxels = _cut_voxels(content, header)
-        named_gzip = Path(path).suffix == ".gz"
-    else:
-        header, body = _decompress(content)
-        voxels = _cut_voxels(body, header)
-        named_gzip = False
-    return Scan(voxels, header, hashlib.sha256(content).hexdigest(), named_gzip)
+    compressed = content.startswith(_GZIP)
+    header, body = _decompress(content) if compressed else (_parse_header(content), content)
+    misnamed = not compressed and Path(path).suffix == ".gz"
+    digest = hashlib.sha256(content).hexdigest()
+    return Scan(_cut_voxels(body, header), header, digest, misnamed)
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -115,8 +112,8 @@ def _decompress(content: bytes) -> tuple[nibabel.Nifti1Header, bytes]:
             raise ScanError(Rule.ABSURD_SIZE, f"{len(content)} bytes claim to be {wanted}")
         body, ended = _inflate(content, wanted + 1)
     except igzip_lib.IsalError as error:  # type: ignore[misc]  # its stub says less than it is
-        rule = Rule.BIT_ROT
-        raise ScanError(rule, f"the compressed data is damaged ({error})") from error
+        detail = f"the compressed data is damaged ({error})"
+        raise ScanError(Rule.BIT_ROT, detail) from error
     if len(body) < wanted:
         raise ScanError(Rule.TRUNCATED, f"ends early ({len(body)} of {wanted} bytes)")
     if len(body) > wanted:

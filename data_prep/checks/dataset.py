@@ -12,6 +12,7 @@ from data_prep.checks.comparisons import place
 from data_prep.checks.geometry import write_mm, write_shape
 from data_prep.checks.inspection import inspect_case, merge_alike
 from data_prep.findings import SEVERITIES, WHOLE_DATASET, Finding, errors_of, spoilt_cases
+from data_prep.grid import Grid
 from data_prep.parallel import map_in_parallel
 from data_prep.rules import Rule
 from data_prep.schemes import LabelScheme
@@ -20,19 +21,18 @@ SMALL_BYTES = 32 * 2**20  # less is read before a second process has started
 MOST = 0.8  # of the cases have the usual grid, or there is no usual one
 FEWEST = 5  # cases among which one can be unusual
 
-Trait = TypeVar("Trait", tuple[int, ...], tuple[float, ...])
+Trait = TypeVar("Trait", tuple[int, int, int], tuple[float, ...])
 
 
 @dataclass(frozen=True)
 class CaseSummary:
-    """What is kept of an inspected case when its voxels are let go; grid of the first image."""
+    """What is kept of an inspected case when its voxels are let go; `grid` is the first image's."""
 
     case: Case
     findings: tuple[Finding, ...]
     hashes: Mapping[Path, str]
     label_counts: Mapping[float, int]
-    shape: tuple[int, ...] | None
-    spacing_mm: tuple[float, ...] | None
+    grid: Grid | None
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,9 @@ class CheckReport:
     def usable_cases(self) -> tuple[Case, ...]:
         """The cases without an error; none where the dataset as a whole has one."""
         spoilt = spoilt_cases(self.findings)
-        cases = self.dataset.cases
-        return (
-            ()
-            if WHOLE_DATASET in spoilt
-            else tuple(case for case in cases if case.name not in spoilt)
-        )
+        if WHOLE_DATASET in spoilt:
+            return ()
+        return tuple(case for case in self.dataset.cases if case.name not in spoilt)
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -87,14 +84,12 @@ def summarise_case(case: Case, *, dataset: Dataset) -> CaseSummary:
     """Inspect a case and let its voxels go: what remains travels lightly between processes."""
     inspection = inspect_case(case, dataset=dataset)
     first = next(iter(inspection.scans.values()), None)
-    grid = None if first is None else place(first).grid
     return CaseSummary(
         case,
         inspection.findings,
         inspection.hashes,
         inspection.label_counts,
-        shape=None if grid is None else grid.shape,
-        spacing_mm=None if grid is None else tuple(grid.spacing_mm.round(3).tolist()),
+        grid=None if first is None else place(first).grid,
     )
 
 
@@ -146,8 +141,9 @@ def _compare_cases(dataset: Dataset, summaries: Sequence[CaseSummary]) -> Iterat
 
 
 def _odd_grids(summaries: Sequence[CaseSummary]) -> Iterator[Finding]:
-    shapes = {s.case.name: s.shape for s in summaries if s.shape is not None}
-    spacings = {s.case.name: s.spacing_mm for s in summaries if s.spacing_mm is not None}
+    grids = {s.case.name: s.grid for s in summaries if s.grid is not None}
+    shapes = {name: grid.shape for name, grid in grids.items()}
+    spacings = {name: tuple(grid.spacing_mm.round(3).tolist()) for name, grid in grids.items()}
     for name, (own, usual) in _unusual(shapes).items():
         detail = f"{write_shape(own)} voxels, others have {write_shape(usual)}"
         yield Finding(Rule.ODD_GRID, name, "", detail)

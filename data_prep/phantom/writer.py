@@ -5,6 +5,7 @@ import os
 from functools import partial
 from pathlib import Path
 
+from data_prep.case import PHANTOMS_FILE
 from data_prep.errors import DatasetError
 from data_prep.files import write_json
 from data_prep.parallel import map_in_parallel
@@ -22,7 +23,7 @@ from data_prep.phantom.volumes import (
 GENERATOR = 1  # raise it when the same seed gives other voxels
 SMALLEST_SIDE = 32  # below it the cortex is thinner than a voxel
 LARGEST_SIDE = 512  # above it one case needs more memory than a workstation has
-FINISHED, STARTED = "phantoms.json", ".phantoms-started.json"
+STARTED = ".phantoms-started.json"
 
 
 def write_phantoms(
@@ -48,8 +49,8 @@ def write_phantoms(
     _write_missing(
         [PhantomCase(seed, number, shape) for number in range(cases)], destination, workers
     )
-    if not (root / FINISHED).exists():
-        write_json(root / FINISHED, parameters)
+    if not (root / PHANTOMS_FILE).exists():
+        write_json(root / PHANTOMS_FILE, parameters)
     (root / STARTED).unlink(missing_ok=True)
     return root
 
@@ -69,7 +70,7 @@ def _claim(root: Path, parameters: dict[str, object]) -> None:
     """Stop where something else lies; else note the parameters before the first case."""
     if root.exists() and not root.is_dir():
         raise DatasetError(f"{root} is a file, expected a folder for the phantoms")
-    notes = [root / name for name in (FINISHED, STARTED) if (root / name).exists()]
+    notes = [root / name for name in (PHANTOMS_FILE, STARTED) if (root / name).exists()]
     if notes:
         _check_same(root, json.loads(notes[0].read_text(encoding="utf-8")), parameters)
     elif root.exists() and any(not entry.name.startswith(".") for entry in root.iterdir()):

@@ -58,7 +58,7 @@ def build_case(
     files, written = {}, []
     for name, (key, write) in steps.items():
         path = folder / name
-        if known and path.is_file() and is_intact(path, known) and stored_key(path) == key:
+        if known and stored_key(path) == key and is_intact(path, known):
             files[name] = known.files[name]
         else:
             files[name] = write(path, key=key)

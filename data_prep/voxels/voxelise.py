@@ -66,13 +66,13 @@ def voxelise(
     What is there and depends on nothing that has changed is kept, inputs being compared by content.
     A killed run is completed by the next, to the same bytes.
     """
-    folder = Path(output_dir)
+    folder, settings = Path(output_dir), settings or VoxelSettings()
     with hold(folder):
         sweep(folder, {case.name for case in dataset.cases})
-        records = _build_cases(dataset, settings or VoxelSettings(), folder, workers)
+        records = _build_cases(dataset, settings, folder, workers)
         findings = (*dataset.findings, *(f for record in records for f in record.findings))
         findings += tuple(_compare_cases(dataset, records, folder))
-        content = _describe(dataset, settings or VoxelSettings(), records, findings)
+        content = _describe(dataset, settings, records, findings)
         if _listed(folder) != content:
             write_json(folder / LIST, content)
     written = tuple(f"{record.case}/{name}" for record in records for name in record.written)

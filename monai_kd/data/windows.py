@@ -43,23 +43,30 @@ class RandLoadWindowsd(Randomizable, MapTransform):  # type: ignore[misc]  # MON
         self.num_samples = num_samples
         self.foreground = foreground
         self.pad = SpatialPad(spatial_size)
-        self.starts: list[npt.NDArray[Any]] = []
+        self.blocks: list[Block] = []
 
     def randomize(self, data: Mapping[Hashable, Any]) -> None:
-        """Draw the first voxel of each window."""
+        """Draw where each window lies."""
         source = open_voxels(data.get(self.label_key, data[self.first_key(dict(data))]))
         locations = source.schunk.vlmeta["locations"] if self.label_key in data else {}
-        free = np.maximum(np.array(source.shape[-3:]) - self.size, 0)
-        self.starts = [self._draw_start(locations, free) for _ in range(self.num_samples)]
+        shape = np.array(source.shape[-3:])
+        self.blocks = [self._draw_block(locations, shape) for _ in range(self.num_samples)]
 
     def __call__(self, data: Mapping[Hashable, Any]) -> list[dict[Hashable, Any]]:
         """Return the windows, each with what else the case holds."""
         self.randomize(data)
-        windows = [dict(data) for _ in self.starts]
-        for window, start in zip(windows, self.starts, strict=True):
+        windows = [dict(data) for _ in self.blocks]
+        for window, block in zip(windows, self.blocks, strict=True):
             for key in self.key_iterator(window):
-                window[key] = self.pad(read_block(window[key], self._block(window[key], start)))
+                window[key] = self.pad(read_block(window[key], block))
         return windows
+
+    def _draw_block(
+        self, locations: Mapping[str, Sequence[Sequence[int]]], shape: npt.NDArray[Any]
+    ) -> Block:
+        start = self._draw_start(locations, np.maximum(shape - self.size, 0))
+        ends = np.minimum(start + self.size, shape)
+        return tuple(slice(int(low), int(high)) for low, high in zip(start, ends, strict=True))
 
     def _draw_start(
         self, locations: Mapping[str, Sequence[Sequence[int]]], free: npt.NDArray[Any]
@@ -69,7 +76,3 @@ class RandLoadWindowsd(Randomizable, MapTransform):  # type: ignore[misc]  # MON
         of_value = locations[sorted(locations)[self.R.randint(len(locations))]]
         centre = np.array(of_value[self.R.randint(len(of_value))])
         return np.asarray(np.clip(centre - self.size // 2, 0, free))
-
-    def _block(self, path: str, start: npt.NDArray[Any]) -> Block:
-        ends = np.minimum(start + self.size, open_voxels(path).shape[-3:])
-        return tuple(slice(int(low), int(high)) for low, high in zip(start, ends, strict=True))

@@ -55,9 +55,17 @@ def read_component(key: str) -> dict[str, Any]:
     return dict(item.get_config())
 
 
-def hash_settings(config: Mapping[str, Any], *, root: str = "training") -> str:
-    """Hash of every setting that `root` depends on, places left out (sha256, hexadecimal)."""
-    found = reachable_settings(config, root=root)
+def hash_settings(
+    config: Mapping[str, Any],
+    *,
+    root: str = "training",
+    resolved: Mapping[str, Any] | None = None,
+) -> str:
+    """Hash of every setting that `root` depends on, places left out (sha256, hexadecimal).
+
+    `resolved` stands for settings whose expressions look at a place, and so do not tell.
+    """
+    found = {**reachable_settings(config, root=root), **(resolved or {})}
     settings = {**found, "overlays": _overlays(dict(sorted(found.items())))}
     return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
 

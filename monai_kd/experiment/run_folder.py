@@ -84,8 +84,7 @@ class RunFolder:
         dataset = json.loads(Path(dataset_file).read_text())
         if self.resume == "never":
             self._clear((*RESULTS, CONFIG, LOG, MANIFEST))
-        chosen = json.dumps(self.settings.get("recipe"))  # where no setting names it
-        config_hash = hashlib.sha256((hash_settings(config) + chosen).encode()).hexdigest()
+        config_hash = hash_settings(config, resolved={"recipe": self.settings.get("recipe")})
         self._check_same_run(config, config_hash=config_hash, data_hash=dataset["sha256"])
         self.folder.mkdir(parents=True, exist_ok=True)
         self.record(

@@ -34,7 +34,7 @@ class Stage:
         self.meta_file = meta_file
         self.folder_pattern = folder
         self.dataset_file = Path(dataset_file)
-        self.recipe = recipe  # follows from the place of the data, which the settings leave out
+        self.recipe = recipe
 
     @property
     def folder(self) -> Path:
@@ -43,8 +43,8 @@ class Stage:
         parser.read_config(self.config_files)
         parser.parse()
         data_hash = json.loads(self.dataset_file.read_text())["sha256"]
-        settings = hash_settings(parser.config) + self.recipe
-        digest = hashlib.sha256((settings + data_hash).encode())
+        settings_hash = hash_settings(parser.config, resolved={"recipe": self.recipe})
+        digest = hashlib.sha256((settings_hash + data_hash).encode())
         return Path(self.folder_pattern.format(hash=digest.hexdigest()[:12]))
 
     @property

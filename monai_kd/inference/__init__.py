@@ -6,7 +6,7 @@ Each module here is vendored into shared bundles, so it imports torch, monai and
 from monai_kd.inference.cases import common_folder, list_cases
 from monai_kd.inference.check_image import CheckImaged
 from monai_kd.inference.device import choose_device
-from monai_kd.inference.normalize_brain import NormalizeBraind
+from monai_kd.inference.normalize_brain import NormalizeBraind, is_brain
 from monai_kd.inference.regions_to_label import RegionsToLabeld
 from monai_kd.inference.resample_to_spacing import ResampleToSpacingd
 
@@ -17,5 +17,6 @@ __all__ = [
     "ResampleToSpacingd",
     "choose_device",
     "common_folder",
+    "is_brain",
     "list_cases",
 ]

@@ -37,8 +37,7 @@ class NormalizeBraind(MapTransform):  # type: ignore[misc]  # MONAI is untyped t
         return case
 
     def _normalise(self, channel: torch.Tensor) -> None:
-        size = channel.abs()
-        brain = size > ROUNDING * size.mean()
+        brain = is_brain(channel)
         values = channel[brain].cpu().numpy().astype(np.float64)
         if not values.size:
             return
@@ -46,3 +45,9 @@ class NormalizeBraind(MapTransform):  # type: ignore[misc]  # MONAI is untyped t
         values = np.clip(values, low, high)
         values = (values - values.mean()) / (values.std() or 1.0)
         channel[brain] = torch.as_tensor(values, dtype=channel.dtype, device=channel.device)
+
+
+def is_brain(image: torch.Tensor) -> torch.Tensor:
+    """Tell which voxels hold something, and not only what rounding has left of nothing."""
+    size = image.abs()
+    return size > ROUNDING * size.mean()

@@ -10,6 +10,7 @@ from monai.config import KeysCollection
 from monai.transforms import InvertibleTransform, MapTransform, SpatialResample
 
 LARGEST_COSINE = 1e-3  # between axes that count as perpendicular
+TOLERANCE_MM = 1e-3  # between spacings that count as one
 Matrix = npt.NDArray[np.float64]
 
 
@@ -55,7 +56,7 @@ def choose_grid(
     if np.abs(directions.T @ directions - np.eye(3)).max() > LARGEST_COSINE:
         left, _, right = np.linalg.svd(directions)
         directions = left @ right
-    elif np.abs(spacing - pixdim).max() <= 1e-3:
+    elif np.abs(spacing - pixdim).max() <= TOLERANCE_MM:
         return tuple(shape), affine
     index = np.stack(np.meshgrid(*([0, side - 1] for side in shape), indexing="ij"), axis=-1)
     corners = index.reshape(-1, 3) @ affine[:3, :3].T + affine[:3, 3]
