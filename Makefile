@@ -2,7 +2,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 CODE := monai_kd data_prep tests docs/studies
 
-.PHONY: help distill test check format figure clean
+.PHONY: help distill test check format bench figure clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ check: .venv/installed  ## formatting, lint, types, room rules, YAML, spelling
 format: .venv/installed  ## let ruff format and mend what it can
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
+
+bench: .venv/installed  ## time the networks in all runtimes, minutes; FULL=1 takes the whole list
+	$(BIN)/python -m docs.studies.benchmark $(ARGS)
 
 figure: .venv/installed  ## draw the README's figure from runs/phantom
 	$(BIN)/python -c "from monai_kd.report import write_figure as w; w('runs/phantom', 'docs/images/phantoms.png', rows=2)"

@@ -15,7 +15,7 @@ from data_prep.checks.report import error_lines, write_html, write_json_report, 
 from data_prep.datalist import write_datalist, write_raw_datalist
 from data_prep.errors import DatasetError
 from data_prep.layouts import find_dataset
-from data_prep.phantom import LAYOUTS, write_phantoms
+from data_prep.phantom import LAYOUTS, TASKS, write_phantoms
 from data_prep.phantom.corruptions import CORRUPTIONS, corrupt
 from data_prep.schemes import SCHEMES
 from data_prep.voxels import VoxelSettings, voxelise
@@ -114,6 +114,13 @@ def add_phantoms(commands: Any) -> None:
         "--layout", choices=LAYOUTS, default=LAYOUTS[0], help="names and label values (%(default)s)"
     )
     parser.add_argument(
+        "--task",
+        choices=TASKS,
+        default=TASKS[0],
+        help="glioma: a large tumour each; far_context: a ring lesion, labelled unless the other "
+        "hemisphere holds a second (%(default)s)",
+    )
+    parser.add_argument(
         "--corrupt",
         nargs=2,
         action="append",
@@ -201,6 +208,7 @@ def _phantoms(options: argparse.Namespace) -> int:
         seed=options.seed,
         workers=options.workers,
         layout=options.layout,
+        task=options.task,
     )
     for case, way in options.corrupt:
         corrupt(folder, case, way)

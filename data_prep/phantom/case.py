@@ -7,19 +7,27 @@ import numpy.typing as npt
 
 from data_prep.phantom.anatomy import grow_anatomy
 from data_prep.phantom.contrast import render
+from data_prep.phantom.far_context import grow_ring_lesions
 from data_prep.phantom.fields import Shape
 from data_prep.phantom.tumour import grow_tumour
 
 LOW_GRADE_EVERY = 4
+GLIOMA, FAR_CONTEXT = "glioma", "far_context"
+TASKS = (GLIOMA, FAR_CONTEXT)
 
 
 @dataclass(frozen=True)
 class PhantomCase:
-    """Which phantom: its generator's seed, its number from 0, its shape in voxels."""
+    """Which phantom: its generator's seed, its number from 0, its shape in voxels, its task.
+
+    The task is `glioma`, a large tumour in every case, or `far_context`: cases of even number hold
+    one ring lesion, a glioma, cases of odd number two, metastases, which bear no label.
+    """
 
     seed: int
     number: int
     shape: Shape
+    task: str = GLIOMA
 
     @property
     def name(self) -> str:
@@ -28,8 +36,14 @@ class PhantomCase:
 
     @property
     def grade(self) -> str:
-        """One in four is low grade, which does not enhance."""
-        return "LGG" if self.number % LOW_GRADE_EVERY == LOW_GRADE_EVERY - 1 else "HGG"
+        """One glioma in four is low grade, which does not enhance; a ring lesion never is."""
+        last = self.number % LOW_GRADE_EVERY == LOW_GRADE_EVERY - 1
+        return "LGG" if last and self.task == GLIOMA else "HGG"
+
+    @property
+    def metastatic(self) -> bool:
+        """Tell whether the lesion has a twin in the other hemisphere."""
+        return self.task == FAR_CONTEXT and self.number % 2 == 1
 
 
 def make_volumes(case: PhantomCase) -> dict[str, npt.NDArray[np.int16]]:
@@ -37,5 +51,8 @@ def make_volumes(case: PhantomCase) -> dict[str, npt.NDArray[np.int16]]:
     streams = np.random.SeedSequence([case.seed, case.number]).spawn(3)
     body, disease, scanner = (np.random.Generator(np.random.PCG64(s)) for s in streams)
     anatomy = grow_anatomy(body, case.shape)
-    tumour = grow_tumour(disease, anatomy, enhancing=case.grade == "HGG")
+    if case.task == FAR_CONTEXT:
+        tumour = grow_ring_lesions(disease, anatomy, metastatic=case.metastatic)
+    else:
+        tumour = grow_tumour(disease, anatomy, enhancing=case.grade == "HGG")
     return render(scanner, anatomy, tumour) | {"seg": tumour.label}

@@ -79,8 +79,13 @@ def convert_label(
 
 
 def _cavity(volumes: Mapping[str, npt.NDArray[np.int16]]) -> npt.NDArray[np.bool_]:
-    """A ball round the top of the tumour, less the tumour: TC, WT and ET stay as they are."""
+    """A ball round the top of the tumour, less the tumour: TC, WT and ET stay as they are.
+
+    Where nothing is labelled, nothing was resected.
+    """
     tumour = volumes[SEG] > 0
+    if not tumour.any():
+        return tumour
     top = np.argwhere(tumour)[np.argmax(np.argwhere(tumour)[:, 2])]
     apart = np.ones_like(tumour)
     apart[tuple(top)] = False

@@ -41,36 +41,53 @@ def grow_tumour(rng: np.random.Generator, anatomy: Anatomy, *, enhancing: bool) 
     """Seed a tumour in the white matter of one hemisphere and let oedema spread along it."""
     shape = shape_of(anatomy.white)
     radius = rng.uniform(*RADIUS)
-    depth = _core_depth(rng, shape, _choose_centre(rng, anatomy), radius)
+    depth = core_depth(rng, shape, choose_centre(rng, anatomy), radius)
     tissue = soft_inside(anatomy.depth) * (1 - anatomy.ventricle)
     core = soft_inside(depth) * tissue
     rim = radius * rng.uniform(*RIM) * (1 + 0.2 * smooth_field(rng, shape, 0.12))
     rim_share = core * (1 - soft_inside(depth - rim)) * enhancing
-    oedema = _spread(rng, anatomy, core)
-    lesions = _lesions(rng, anatomy) * (1 - np.maximum(core, oedema))
-    label = np.where(core >= 0.5, np.where(rim_share >= 0.5 * core, 4, 1), 2 * (oedema >= 0.5))
-    return Tumour(oedema, core, rim_share, lesions, (label * anatomy.brain).astype(np.int16))
+    oedema = spread_oedema(rng, anatomy, core)
+    lesions = white_matter_lesions(rng, anatomy) * (1 - np.maximum(core, oedema))
+    label = label_regions(anatomy, core=core, rim=rim_share, oedema=oedema)
+    return Tumour(oedema, core, rim_share, lesions, label)
 
 
-def _choose_centre(rng: np.random.Generator, anatomy: Anatomy) -> Point:
-    """Take the first of many random points that lies deep in the white matter of the cerebrum."""
+def label_regions(
+    anatomy: Anatomy, *, core: Volume, rim: Volume, oedema: Volume
+) -> npt.NDArray[np.int16]:
+    """BraTS label of each voxel: 4 the rim, 1 the rest of the core, 2 oedema."""
+    label = np.where(core >= 0.5, np.where(rim >= 0.5 * core, 4, 1), 2 * (oedema >= 0.5))
+    return (label * anatomy.brain).astype(np.int16)
+
+
+def choose_centre(
+    rng: np.random.Generator, anatomy: Anatomy, *, side: int = 0, off_midline: float = 0.15
+) -> Point:
+    """Take the first of many random points that lies deep in the white matter of the cerebrum.
+
+    `side` is 1 or -1 for the hemisphere of that sign of x, 0 for either.
+    """
     shape = shape_of(anatomy.white)
     candidates = rng.uniform((-0.6, -0.7, -0.1), (0.6, 0.7, 0.55), size=(512, 3))
+    if side:
+        candidates[:, 0] = side * np.abs(candidates[:, 0])
     index = np.rint(candidates / voxel_size(shape) + (np.array(shape) - 1) / 2).astype(int)
     at = tuple(index.T)
-    fits = (anatomy.white[at] > 0.5) & (anatomy.depth[at] > 0.2) & (np.abs(candidates[:, 0]) > 0.15)
+    apart = np.abs(candidates[:, 0]) > off_midline
+    fits = (anatomy.white[at] > 0.5) & (anatomy.depth[at] > 0.2) & apart
     x, y, z = (float(value) for value in candidates[np.argmax(fits)])
     return x, y, z
 
 
-def _core_depth(rng: np.random.Generator, shape: Shape, centre: Point, radius: float) -> Volume:
+def core_depth(rng: np.random.Generator, shape: Shape, centre: Point, radius: float) -> Volume:
+    """Depth below the surface of a bumpy ball, positive inside."""
     x, y, z = (axis - c for axis, c in zip(coordinates(shape), centre, strict=True))
     bumps = 0.6 * smooth_field(rng, shape, 0.16) + 0.5 * smooth_field(rng, shape, 0.09)
     depth: Volume = radius * (1 + 0.25 * bumps) - np.sqrt(x * x + y * y + z * z)
     return depth
 
 
-def _spread(rng: np.random.Generator, anatomy: Anatomy, core: Volume) -> Volume:
+def spread_oedema(rng: np.random.Generator, anatomy: Anatomy, core: Volume) -> Volume:
     """Creep through white matter, hardly into grey and never through fluid, to a drawn volume."""
     shape = shape_of(core)
     ease = np.clip(anatomy.white + 0.15 * anatomy.grey, 0, 1) * (1 - anatomy.fluid) * anatomy.brain
@@ -87,7 +104,7 @@ def _spread(rng: np.random.Generator, anatomy: Anatomy, core: Volume) -> Volume:
     return oedema
 
 
-def _lesions(rng: np.random.Generator, anatomy: Anatomy) -> Volume:
+def white_matter_lesions(rng: np.random.Generator, anatomy: Anatomy) -> Volume:
     """White-matter lesions: blobs close to the ventricles, and a few anywhere."""
     shape = shape_of(anatomy.white)
     nearness = np.clip(1 + anatomy.ventricle_depth / 0.14, 0, 1)

@@ -9,7 +9,7 @@ from data_prep.case import PHANTOMS_FILE
 from data_prep.errors import DatasetError
 from data_prep.files import write_json
 from data_prep.parallel import map_in_parallel
-from data_prep.phantom.case import PhantomCase
+from data_prep.phantom.case import GLIOMA, TASKS, PhantomCase
 from data_prep.phantom.fields import Shape
 from data_prep.phantom.layouts import choose_layout
 from data_prep.phantom.volumes import (
@@ -33,21 +33,25 @@ def write_phantoms(
     size: int | Shape = 96,
     seed: int = 0,
     layout: str = "brats2019",
+    task: str = GLIOMA,
     compressed: bool = True,
     workers: int | None = None,
 ) -> Path:
     """Write `cases` phantoms of `size` voxels of 1 mm to `folder`, named as `layout` has it.
 
     A folder that is complete with the same parameters is reused, an unfinished one is completed,
-    any other is refused. `workers` processes share the work: by default one per core.
+    any other is refused. `task` is one of TASKS, see PhantomCase. `workers` processes share the
+    work: by default one per core.
     """
     root, shape = Path(folder), _checked_shape(cases, size, seed)
+    if task not in TASKS:
+        raise DatasetError(f"no task {task!r} of phantoms, expected one of {', '.join(TASKS)}")
     destination = Destination(root, choose_layout(layout), ".nii.gz" if compressed else ".nii")
     parameters: dict[str, object] = {"cases": cases, "generator": GENERATOR, "seed": seed}
-    parameters |= {"size": list(shape), "layout": layout, "compressed": compressed}
+    parameters |= {"size": list(shape), "layout": layout, "task": task, "compressed": compressed}
     _claim(root, parameters)
     _write_missing(
-        [PhantomCase(seed, number, shape) for number in range(cases)], destination, workers
+        [PhantomCase(seed, number, shape, task) for number in range(cases)], destination, workers
     )
     if not (root / PHANTOMS_FILE).exists():
         write_json(root / PHANTOMS_FILE, parameters)
@@ -80,7 +84,8 @@ def _claim(root: Path, parameters: dict[str, object]) -> None:
 
 
 def _check_same(root: Path, found: dict[str, object], wanted: dict[str, object]) -> None:
-    found = {"layout": "brats2019", "compressed": True} | found  # the only way, once
+    once = {"layout": "brats2019", "task": GLIOMA, "compressed": True}  # the only way, once
+    found = once | found
     differing = [key for key in wanted if found.get(key) != wanted[key]]
     if differing:
         details = ", ".join(f"{key} {found.get(key)} not {wanted[key]}" for key in differing)

@@ -1,18 +1,22 @@
 """The teacher: a VGG-style convolution branch and a ViT, joined at every scale by MSGFF."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
 from monai_kd.networks.conv_branch import ConvBranch
-from monai_kd.networks.decoder import Decoder, FullResolutionHead
+from monai_kd.networks.decoder import make_decoder
+from monai_kd.networks.image_size import check_size
 from monai_kd.networks.msgff import MultiScaleFusion
 from monai_kd.networks.vit_branch import ViTBranch
 
 
 class HybridTeacher(nn.Module):
     """Logits `(B, out_channels, D, H, W)` from an image `(B, in_channels, D, H, W)`.
+
+    The defaults are the small configuration, 4 million parameters. The full one, 100 million, has
+    `stage_channels=(64, 128, 256, 512), hidden_size=576, layers=12, patch_size=16`.
 
     Args:
         spatial_dims: 2 or 3.
@@ -22,11 +26,14 @@ class HybridTeacher(nn.Module):
         hidden_size: channels of the ViT's tokens, a multiple of 32.
         layers: transformer blocks, at least one for each scale.
         patch_size: edge of a ViT patch in voxels.
-        foreground_prior: expected share of foreground; sets the bias of the logits, so that
-            training does not start by unlearning half a volume of false foreground.
+        fusion: makes the module that joins the branches, called as `fusion(spatial_dims,
+            stage_channels=..., hidden_size=...)`; `PlainFusion` is the ablation.
+        head: "segmentation", or "classification" for logits `(B, out_channels)`.
+        deep_supervision: how many coarser scales answer too in training mode; the answer is then
+            a list of logits, finest first.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (a number of a recipe each)
         self,
         spatial_dims: int = 3,
         *,
@@ -36,7 +43,9 @@ class HybridTeacher(nn.Module):
         hidden_size: int = 128,
         layers: int = 4,
         patch_size: int = 8,
-        foreground_prior: float = 0.02,
+        fusion: Callable[..., nn.Module] = MultiScaleFusion,
+        head: str = "segmentation",
+        deep_supervision: int = 0,
     ) -> None:
         super().__init__()
         self.multiple = math.lcm(2 ** len(stage_channels), patch_size)
@@ -51,33 +60,19 @@ class HybridTeacher(nn.Module):
             patch_size=patch_size,
             taps=len(stage_channels),
         )
-        self.fusion = MultiScaleFusion(
+        self.fusion = fusion(spatial_dims, stage_channels=stage_channels, hidden_size=hidden_size)
+        self.decoder = make_decoder(
             spatial_dims,
-            stage_channels=stage_channels,
-            hidden_size=hidden_size,
-        )
-        self.decoder = Decoder(spatial_dims, stage_channels=stage_channels)
-        self.head = FullResolutionHead(
-            spatial_dims,
+            head=head,
             in_channels=in_channels,
-            channels=stage_channels[0],
+            stage_channels=stage_channels,
             out_channels=out_channels,
-        )
-        nn.init.constant_(
-            self.head.logits.bias, math.log(foreground_prior / (1 - foreground_prior))
+            deep_supervision=deep_supervision,
         )
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Return logits of the image's size."""
-        self._check_size(image)
+    def forward(self, image: Tensor) -> Tensor | list[Tensor]:
+        """Return logits of the image's size, or of the whole image; see `deep_supervision`."""
+        check_size(image, self.multiple, network="HybridTeacher")
         fused = self.fusion(self.conv_branch(image), self.vit_branch(image))
-        logits: Tensor = self.head(self.decoder(fused), image)
+        logits: Tensor | list[Tensor] = self.decoder(fused, image)
         return logits
-
-    def _check_size(self, image: Tensor) -> None:
-        size = tuple(image.shape[2:])
-        if any(edge % self.multiple for edge in size):
-            raise ValueError(
-                f"The image has spatial size {size}; HybridTeacher needs every edge to be a "
-                f"multiple of {self.multiple}: pad it, or infer by sliding windows of such a size."
-            )

@@ -10,6 +10,7 @@ from monai_kd.distillation import (
     Distiller,
     SupervisedRegionTerm,
 )
+from monai_kd.networks import ConvTeacher, TappedNetwork
 from monai_kd.outputs import DistillationOutput, NetworkOutput
 
 
@@ -64,16 +65,24 @@ def test_a_term_without_a_weight_is_named():
         DistillationLoss({"supervised": SupervisedRegionTerm()}, weights={})
 
 
-def test_a_perfect_student_owes_nothing_to_the_labels():
-    label = (torch.randn(2, 3, 4, 4, 4) > 0).float()
-    output = DistillationOutput(NetworkOutput(200 * label - 100))
-    assert SupervisedRegionTerm()(output, label) < 1e-4
+def test_levels_of_a_student_become_features():
+    student = ConvTeacher(2, stage_channels=(4, 6), deep_supervision=2)
+    output = Distiller(student).train()(torch.randn(2, 4, 8, 8))
+    assert {name: list(x.shape[2:]) for name, x in output.student.features.items()} == {
+        "deep.1": [4, 4],
+        "deep.2": [2, 2],
+    }
 
 
-def test_supervised_term_follows_its_formula():
-    logits, label = torch.randn(2, 3, 4, 4, 4), (torch.randn(2, 3, 4, 4, 4) > 0).float()
-    p, axes = torch.sigmoid(logits), (0, 2, 3, 4)
-    overlap = (2 * (p * label).sum(axes) + 1e-5) / (p.sum(axes) + label.sum(axes) + 1e-5)
-    entropy = -(label * p.log() + (1 - label) * (1 - p).log()).mean()
-    value = SupervisedRegionTerm()(DistillationOutput(NetworkOutput(logits)), label)
-    torch.testing.assert_close(value, (1 - overlap).mean() + entropy)
+def test_features_of_both_networks_pass_through():
+    student, teacher = (TappedNetwork(small_network(seed), taps=["1"]) for seed in (1, 2))
+    output = Distiller(student, teacher=teacher)(torch.randn(1, 4, 4, 4, 4))
+    assert output.student.features["1"].requires_grad
+    assert not output.teacher.features["1"].requires_grad
+
+
+def test_a_deeply_supervised_teacher_gives_one_level():
+    teacher = ConvTeacher(2, stage_channels=(4, 6), deep_supervision=2)
+    student = ConvTeacher(2, stage_channels=(4,))
+    output = Distiller(student, teacher=teacher).train()(torch.randn(2, 4, 8, 8))
+    assert output.teacher.features == {}

@@ -5,9 +5,15 @@ import sys
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from monai_kd.networks import EfficientNetStudent, efficientnet_student
-from monai_kd.networks.efficientnet_student import STAGES, scale_stages
+from monai_kd.networks.efficientnet_student import (
+    STAGES,
+    Scaling,
+    scale_compound,
+    scale_stages,
+)
 
 
 def seeded_student(spatial_dims: int = 3, **arguments) -> EfficientNetStudent:
@@ -85,28 +91,88 @@ def test_the_exported_program_agrees_with_the_network():
     torch.testing.assert_close(program(image), student(image), rtol=1e-4, atol=1e-5)
 
 
-def test_width_and_depth_of_one_leave_the_stages_as_they_are():
-    assert scale_stages(STAGES, width=1.0, depth=1.0) == list(STAGES)
+@pytest.mark.parametrize("kind", ["early", "mbconv", "fused"])
+@pytest.mark.parametrize("size", [(16, 16), (16, 16, 16)])
+def test_every_kind_of_block_learns(kind, size):
+    stages = [(8, 1, 2, kind), (16, 2, 4, kind)]
+    student = seeded_student(len(size), stages=stages, squeeze_excitation=True)
+    student(random_image(*size)).square().sum().backward()
+    assert all(weight.grad.abs().sum() > 0 for weight in student.parameters())
 
 
-def test_width_scales_channels_in_multiples_of_eight_and_depth_scales_repeats_upwards():
-    stages = scale_stages(STAGES, width=1.5, depth=1.2)
-    assert [stage.channels for stage in stages] == [24, 40, 64, 120]
-    assert [stage.repeats for stage in stages] == [2, 3, 3, 3]
+def test_an_unknown_kind_of_block_is_refused():
+    with pytest.raises(ValueError, match="'dense', expected 'early', 'mbconv' or 'fused'"):
+        seeded_student(stages=[(8, 1, 1, "dense")])
 
 
-@pytest.mark.parametrize("larger", [{"width": 1.5}, {"depth": 1.5}])
-def test_compound_scaling_adds_parameters(larger):
-    assert count_parameters(seeded_student(**larger)) > count_parameters(seeded_student())
+@pytest.mark.parametrize("size", [(32, 48), (32, 48, 16)])
+def test_a_classifier_gives_one_row_per_image_and_learns(size):
+    student = seeded_student(len(size), out_channels=5, head="classification")
+    logits = student(random_image(*size))
+    logits.square().sum().backward()
+    assert logits.shape == (2, 5)
+    assert all(weight.grad.abs().sum() > 0 for weight in student.parameters())
 
 
-def test_the_default_student_is_small_and_the_full_one_below_the_limit():
-    assert 0.2e6 < count_parameters(seeded_student()) < 0.6e6
-    assert 0.6e6 < count_parameters(seeded_student(width=2.0)) < 1.1e6
+def test_an_unknown_head_is_refused_with_those_that_are_known():
+    with pytest.raises(ValueError, match="'boxes', expected 'segmentation' or 'classification'"):
+        seeded_student(head="boxes")
+
+
+def test_patches_of_four_start_at_a_quarter():
+    student = seeded_student(stages=STAGES[1:], patch_size=4).eval()
+    assert student.multiple == 16
+    assert student.encoder[0](random_image(32, 32, 32)).shape == (2, 32, 8, 8, 8)
+
+
+def test_a_window_of_96_is_never_smaller_than_6():
+    features = torch.randn(1, 4, 96, 96, 96, device="meta")
+    for stage in seeded_student().to("meta").eval().encoder:
+        features = stage(features)
+    assert features.shape[2:] == (6, 6, 6)
+
+
+def test_b0_leaves_the_stages_as_they_are():
+    assert scale_stages(STAGES, scale_compound("b0")) == list(STAGES)
+
+
+def test_scaling_rounds_channels_to_eight_and_blocks_upwards():
+    stages = scale_stages(STAGES, Scaling(width=1.5, depth=1.2, resolution=1.0))
+    assert [stage.channels for stage in stages] == [24, 48, 120, 240]
+    assert [stage.repeats for stage in stages] == [0, 3, 3, 4]
+
+
+def test_each_step_of_scaling_doubles_the_work():
+    one, two = scale_compound("b1"), scale_compound("b2")
+    assert 1.9 < one.depth * one.width**2 * one.resolution**3 < 2.1
+    assert two == pytest.approx([factor**2 for factor in one])
+
+
+def test_each_variant_is_larger_than_the_one_before():
+    counts = [count_parameters(seeded_student(variant=f"b{step}")) for step in range(4)]
+    assert counts == sorted(set(counts))
+
+
+@pytest.mark.parametrize("variant", ["b", "1", "b-1", "large"])
+def test_an_unknown_variant_is_refused(variant):
+    with pytest.raises(ValueError, match=f"'{variant}', expected b0, b1"):
+        seeded_student(variant=variant)
+
+
+def test_the_default_student_has_at_most_eleven_hundred_thousand_parameters():
+    assert 0.9e6 < count_parameters(seeded_student()) <= 1.1e6
+
+
+def test_the_decoder_costs_at_most_as_much_as_the_encoder():
+    student = seeded_student().eval()
+    with FlopCounterMode(display=False) as counter:
+        student(random_image(32, 32, 32))
+    counts = {name: sum(c.values()) for name, c in counter.get_flop_counts().items()}
+    assert counts["EfficientNetStudent.head"] <= counts["Global"] / 2
 
 
 def test_logits_start_at_the_prior():
-    bias = seeded_student(foreground_prior=0.1).head.bias
+    bias = seeded_student(foreground_prior=0.1).head.logits.bias
     torch.testing.assert_close(bias.sigmoid(), torch.full((3,), 0.1))
 
 

@@ -1,7 +1,18 @@
 import pytest
 import torch
+from torch.nn import functional
 
-from monai_kd.networks.msgff import CrossScaleAttention, MultiScaleFusion, ScaleGates, pool_to
+from monai_kd.networks.msgff import (
+    AttentionWeighting,
+    CrossScaleAttention,
+    MultiScaleFusion,
+    ScaleAttention,
+    ScaleGates,
+    pool_to,
+)
+from monai_kd.networks.plain_fusion import PlainFusion, PointwiseFusion
+
+CHANNELS = (4, 6, 8)
 
 
 def random_maps(channels: tuple[int, ...], *, edge: int = 16, batch: int = 2) -> list[torch.Tensor]:
@@ -10,6 +21,60 @@ def random_maps(channels: tuple[int, ...], *, edge: int = 16, batch: int = 2) ->
         torch.randn(batch, count, *[edge >> scale] * 3, generator=generator)
         for scale, count in enumerate(channels)
     ]
+
+
+@pytest.mark.parametrize("fusion", [MultiScaleFusion, PlainFusion])
+def test_fused_maps_keep_size_and_channels_of_the_cnn_maps(fusion):
+    vit_maps = [torch.randn(2, 32, 2, 2, 2) for _ in CHANNELS]
+    fused = fusion(3, stage_channels=CHANNELS, hidden_size=32)(random_maps(CHANNELS), vit_maps)
+    assert [volume.shape for volume in fused] == [volume.shape for volume in random_maps(CHANNELS)]
+
+
+@pytest.mark.parametrize("joining", ["sum", "concatenation", "attention"])
+@pytest.mark.parametrize("branch", [0, 1])
+def test_each_joining_hears_both_branches(joining, branch):
+    fusion = MultiScaleFusion(3, stage_channels=CHANNELS, hidden_size=32, joining=joining).eval()
+    maps = [random_maps(CHANNELS), [torch.randn(2, 32, 2, 2, 2) for _ in CHANNELS]]
+    before = fusion(*maps)[0]
+    maps[branch] = [2 * volume for volume in maps[branch]]
+    assert not torch.allclose(fusion(*maps)[0], before)
+
+
+def test_an_unknown_joining_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match="'product', expected one of sum, concatenation, att"):
+        MultiScaleFusion(3, stage_channels=CHANNELS, hidden_size=32, joining="product")
+
+
+def test_attention_weighting_lies_between_its_two_maps():
+    first, second = random_maps((4, 4), edge=8)[0], torch.zeros(2, 4, 8, 8, 8)
+    share = AttentionWeighting(3, 4)(first, second) / first
+    assert 0 < share.min() < share.max() < 1
+    torch.testing.assert_close(share[:, :1].expand_as(share), share, rtol=1e-3, atol=1e-5)
+
+
+def test_cross_scale_attention_gives_one_coarse_volume_per_scale():
+    attention = CrossScaleAttention(3, stage_channels=CHANNELS, token_channels=32)
+    assert attention(random_maps(CHANNELS)).shape == (2, 3, 32, 4, 4, 4)
+
+
+def test_attention_carries_the_coarse_scale_to_the_fine_one():
+    attention = CrossScaleAttention(3, stage_channels=(4, 6), token_channels=32)
+    maps = [volume.requires_grad_() for volume in random_maps((4, 6))]
+    attention(maps)[:, 0, :, 0, 0, 0].sum().backward()
+    assert maps[1].grad[..., -1].abs().sum() > 0
+
+
+def test_scale_attention_is_the_sum_of_the_attention_of_all_tokens():
+    query, key = torch.randn(2, 2, 4, 3 * 5, 32).unbind(0)
+    weights = (query @ key.mT / 32**0.5).softmax(dim=-1)
+    expected = weights.reshape(2, 4, 3, 5, 3, 5).mean(dim=(1, 3)).sum(dim=-1)
+    torch.testing.assert_close(ScaleAttention(scales=3)(query, key), expected)
+
+
+def test_scale_attention_to_equal_keys_is_shared_equally():
+    query, key = torch.randn(2, 4, 6, 32), torch.ones(2, 4, 6, 32)
+    looks = ScaleAttention(scales=3)(query, key)
+    torch.testing.assert_close(looks, torch.full((2, 3, 3), 1 / 3))
 
 
 def test_gates_share_one_per_scale_on_average():
@@ -22,24 +87,21 @@ def test_gates_depend_on_the_input():
     assert not torch.allclose(gates[0], gates[1])
 
 
-def test_cross_scale_attention_gives_one_coarse_volume_per_scale():
-    attention = CrossScaleAttention(3, stage_channels=(4, 6, 8), token_channels=32)
-    assert attention(random_maps((4, 6, 8))).shape == (2, 3, 32, 4, 4, 4)
+def test_the_plain_fusion_is_a_convolution_over_the_concatenated_features():
+    fuse = PointwiseFusion(2, channels=4, hidden_size=32)
+    conv_map, vit_map = torch.randn(2, 4, 6, 6), torch.randn(2, 32, 6, 6)
+    weight = torch.cat([fuse.from_conv.weight, fuse.from_vit.weight], dim=1)
+    both = torch.cat([conv_map, vit_map], dim=1)
+    expected = functional.conv2d(both, weight, fuse.from_vit.bias)
+    torch.testing.assert_close(fuse(conv_map, vit_map), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_attention_carries_the_coarse_scale_to_the_fine_one():
-    attention = CrossScaleAttention(3, stage_channels=(4, 6), token_channels=32)
-    maps = [volume.requires_grad_() for volume in random_maps((4, 6))]
-    attention(maps)[:, 0, :, 0, 0, 0].sum().backward()
-    assert maps[1].grad[..., -1].abs().sum() > 0
-
-
-def test_fused_maps_keep_size_and_channels_of_the_cnn_maps():
-    channels = (4, 6, 8)
-    fusion = MultiScaleFusion(3, stage_channels=channels, hidden_size=32)
-    vit_maps = [torch.randn(2, 32, 2, 2, 2) for _ in channels]
-    fused = fusion(random_maps(channels), vit_maps)
-    assert [volume.shape for volume in fused] == [volume.shape for volume in random_maps(channels)]
+def test_the_plain_fusion_hears_nothing_of_other_scales():
+    fusion = PlainFusion(3, stage_channels=CHANNELS, hidden_size=32)
+    maps, vit_maps = random_maps(CHANNELS), [torch.randn(2, 32, 2, 2, 2) for _ in CHANNELS]
+    expected = fusion(maps, vit_maps)[0]
+    changed = fusion([maps[0], *[-volume for volume in maps[1:]]], vit_maps)[0]
+    torch.testing.assert_close(changed, expected, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("size", [(8, 12), (8, 12, 4)])

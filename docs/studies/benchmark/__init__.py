@@ -1,0 +1,1 @@
+"""How fast each network is, on this machine: `python -m docs.studies.benchmark --help`."""

@@ -1,0 +1,55 @@
+"""Peak memory of a forward pass, in a process of its own so that nothing else is counted."""
+
+import ctypes
+import gc
+import multiprocessing
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from docs.studies.benchmark.backends import Candidate, prepare
+
+RESET_PEAK = "5"  # to /proc/self/clear_refs: the peak becomes what is resident now
+KIB_PER_MIB = 1024
+
+
+class MemoryMeter:
+    """Has one server fork a child per measurement: all is imported once, no thread is running."""
+
+    def __init__(self) -> None:
+        self.context = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload([__name__])
+
+    def measure(self, candidate: Candidate, files: Path) -> float | None:
+        """Return by how many MiB a forward pass raises memory; nothing if the child was killed."""
+        receiver, sender = self.context.Pipe(duplex=False)
+        process = self.context.Process(target=_measure, args=(candidate, files, sender))
+        process.start()
+        sender.close()
+        try:
+            return float(receiver.recv())
+        except EOFError:
+            return None
+        finally:
+            process.join()
+
+
+def _measure(candidate: Candidate, files: Path, sender: Connection) -> None:
+    """Send the rise of the resident peak over image and weights, less the code that was read in."""
+    call = prepare(candidate, files)
+    if candidate.backend == "torch_compile":
+        call()  # the compiler's own memory is not the network's
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text(RESET_PEAK, "ascii")
+    before = _read_status()
+    call()
+    after = _read_status()
+    rise = after["VmHWM"] - before["VmRSS"] - (after["RssFile"] - before["RssFile"])
+    sender.send(rise / KIB_PER_MIB)
+
+
+def _read_status() -> dict[str, int]:
+    """Return the sizes in KiB that Linux keeps of this process."""
+    lines = Path("/proc/self/status").read_text("ascii").splitlines()
+    fields = (line.split() for line in lines if line.endswith("kB"))
+    return {name.rstrip(":"): int(size) for name, size, _ in fields}

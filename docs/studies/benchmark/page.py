@@ -1,0 +1,177 @@
+"""What was measured, as a page of Markdown. Each sentence follows from the figures."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from docs.studies.benchmark.bounds import ELSEWHERE
+from monai_kd.report.words import format_count
+
+Row = Mapping[str, Any]
+PEERS = ("SegResNet", "SwinUNETR")
+SHARES = 4  # blocks named as those in which most time is lost
+INTRODUCTION = """# How fast the networks are
+
+`make bench` writes this page. One process, interleaved rounds, medians, one window of four
+modalities, milliseconds. In torch every network has its best layout (c: contiguous, l:
+channels-last); all have the same allocator, which keeps memory instead of returning it. Memory is
+how far one forward pass raises the process above image and weights. int8 is static quantisation;
+its calibration here is for speed alone, what it costs in Dice is measured elsewhere. A dash: not
+measured. The figures are in [{json}]({json}).
+
+![time against parameters]({plot})
+"""
+
+
+def format_page(found: Mapping[str, Any], *, plot: str) -> str:
+    """Return the whole page for `{"machine": ..., "rows": [...]}`."""
+    rows: Sequence[Row] = found["rows"]
+    sections = [INTRODUCTION.format(plot=plot, json=plot.replace(".png", ".json"))]
+    sections += [format_machine(found["machine"])]
+    for window, batch in sorted({(row["window"], row.get("batch", 1)) for row in rows}):
+        title = f"## {window}^3" + (f", batch {batch}" if "batch" in rows[0] else "")
+        chosen = [row for row in rows if (row["window"], row.get("batch", 1)) == (window, batch)]
+        sections += [title, format_forward(chosen), format_ratios(chosen)]
+        sections += [format_bounds(row) for row in chosen if row.get("blocks")]
+    sections += [format_training(rows)]
+    return "\n\n".join(section.strip("\n") for section in sections if section) + "\n"
+
+
+def format_machine(machine: Mapping[str, Any]) -> str:
+    """Return what the machine is and reaches, in a paragraph."""
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    bf16 = machine["bf16_gflops"]
+    peaks = [f"{machine['fp32_gflops']:,} GFLOP/s in fp32"]
+    peaks += (
+        [f"{bf16:,} in bf16"] if bf16 else ["bf16 is not native, so it is emulated or left out"]
+    )
+    what = machine.get("gpu") or (
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads, "
+        + " ".join(machine["instruction_sets"])
+    )
+    return (
+        f"Machine: {what}; {versions}. Best matrix product {'; '.join(peaks)}; "
+        f"memory {machine['bandwidth_gb_s']} GB/s."
+    )
+
+
+def format_forward(rows: Sequence[Row]) -> str:
+    """Return a line per network, a column per runtime and precision, the fastest network first."""
+    ways = list(dict.fromkeys((row["backend"], row["precision"]) for row in rows))
+    header = ["network", "params", "MACs", *(" ".join(way) for way in ways)]
+    header += ["of the matmul peak", "peak MiB"]
+    lines = []
+    for plain in sorted(_plain(rows).values(), key=lambda row: float(row["ms"])):
+        times = {
+            (row["backend"], row["precision"]): row
+            for row in rows
+            if row["network"] == plain["network"]
+        }
+        cells = [plain["network"], format_count(plain["params"]), format_count(plain["macs"])]
+        cells += [_format_time(times.get(way)) for way in ways]
+        lines.append([*cells, f"{plain['share_of_peak']:.0%}", _format_mib(plain)])
+    return _table(header, lines)
+
+
+def format_ratios(rows: Sequence[Row]) -> str:
+    """Return how many times the student's rows are faster and smaller than torch fp32 peers."""
+    plain = _plain(rows)
+    peers = [plain[name] for name in PEERS if name in plain]
+    ours = [row for row in rows if row["network"] == "student"]
+    if not (peers and ours):
+        return ""
+    header = ["student in", *(f"time of {row['network']} / its" for row in peers)]
+    header += [f"memory of {row['network']} / its" for row in peers]
+    lines = [
+        [f"{row['backend']} {row['precision']}"]
+        + [f"{peer['ms'] / row['ms']:.1f}" for peer in peers]
+        + [_format_quotient(peer["peak_mib"], row["peak_mib"]) for peer in peers]
+        for row in sorted(ours, key=lambda row: float(row["ms"]))
+    ]
+    return "Each peer in torch fp32, in its best layout.\n\n" + _table(header, lines)
+
+
+def format_bounds(row: Row) -> str:
+    """Return each block beside its bound, the whole beside the sum, and where the rest goes."""
+    blocks: Mapping[str, Row] = row["blocks"]
+    bound, whole = sum_bounds(blocks), float(row["ms"])
+    told = [
+        f"### The student's blocks against the machine, {row['backend']} {row['precision']}",
+        "A block's bound is the larger of its multiply-accumulates at the measured peak and its "
+        "bytes at the measured bandwidth, layer by layer, then summed. A convolution reads its "
+        "input and weights once and writes its output once, batch norm and activation being "
+        "folded into it; resizing and pooling read and write once; a sum or product of two maps "
+        "reads the second; all else is free. The times of the blocks are OpenVINO's counters, "
+        "the whole is the median of the table above.",
+    ]
+    lines = [_format_block(name, block) for name, block in blocks.items()]
+    counted = sum(block["ms"] for block in blocks.values())
+    lines.append(["outside the counters", "", "", "", f"{whole - counted:.1f}", ""])
+    lines.append(["**whole**", "", "", f"{bound:.1f}", f"{whole:.1f}", f"{whole / bound:.2f}"])
+    header = ["block", "MACs", "MiB", "bound ms", "ms", "times its bound"]
+    return "\n\n".join([*told, _table(header, lines), tell_losses(blocks, whole=whole)])
+
+
+def sum_bounds(blocks: Mapping[str, Row]) -> float:
+    """Return the bound of the whole."""
+    return float(sum(block.get("bound_ms", 0.0) for block in blocks.values()))
+
+
+def tell_losses(blocks: Mapping[str, Row], *, whole: float) -> str:
+    """Say in which blocks the time over the bound goes."""
+    over = {name: block["ms"] - block.get("bound_ms", 0.0) for name, block in blocks.items()}
+    lost = sorted(((ms, name) for name, ms in over.items() if ms > 0), reverse=True)[:SHARES]
+    bound = sum_bounds(blocks)
+    named = [f"{_name_rest(name)} ({ms:.1f} ms)" for ms, name in lost]
+    rest = f" Most of what is over the bound: {', '.join(named)}." if named else ""
+    return f"The whole takes {whole / bound:.2f} times its bound of {bound:.1f} ms.{rest}"
+
+
+def format_training(rows: Iterable[Row]) -> str:
+    """Return the milliseconds of a training step, if any was measured."""
+    steps = [row for row in rows if row.get("train_step_ms")]
+    if not steps:
+        return ""
+    steps.sort(key=lambda row: float(row["train_step_ms"]))
+    lines = [
+        [row["network"], format_count(row["params"]), f"{row['train_step_ms']:,.0f}"]
+        for row in steps
+    ]
+    title = f"## Training step, {steps[0]['window']}^3, batch 1, fp32: forward, backward, AdamW"
+    return title + "\n\n" + _table(["network", "params", "ms"], lines)
+
+
+def _plain(rows: Iterable[Row]) -> dict[str, Row]:
+    plain = ("torch", "fp32")
+    return {row["network"]: row for row in rows if (row["backend"], row["precision"]) == plain}
+
+
+def _format_time(row: Row | None) -> str:
+    if row is None:
+        return "-"
+    layout = f" {'cl'[row['layout'] != 'contiguous']}" if row["backend"] == "torch" else ""
+    return f"{row['ms']:,.1f}{layout}"
+
+
+def _format_mib(row: Row) -> str:
+    return "-" if row["peak_mib"] is None else f"{row['peak_mib']:,.0f}"
+
+
+def _format_quotient(above: float | None, below: float | None) -> str:
+    return f"{above / below:.1f}" if above and below else "-"
+
+
+def _format_block(name: str, block: Row) -> list[str]:
+    if not block.get("bound_ms"):
+        return [_name_rest(name), "", "", "", f"{block['ms']:.1f}", ""]
+    macs, bound = format_count(int(block["macs"])), block["bound_ms"]
+    figures = [f"{block['mib']:.1f}", f"{bound:.2f}", f"{block['ms']:.2f}"]
+    return [name, macs, *figures, f"{block['ms'] / bound:.2f}"]
+
+
+def _name_rest(name: str) -> str:
+    return "changes of layout between layers" if name == ELSEWHERE else name
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

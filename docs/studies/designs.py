@@ -1,0 +1,249 @@
+"""Trains candidate students and two peers from scratch and draws accuracy against time.
+
+    python docs/studies/designs.py FOLDER
+
+Each is trained as the twin of the default run is: same phantoms, windows, steps, optimiser, seeds.
+FOLDER keeps every run; a command that was interrupted goes on. Writes FOLDER/designs.json, and
+designs.md and designs.png into --output.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import torch
+from monai.bundle import ConfigParser, ConfigWorkflow
+from torch import Tensor, nn
+
+from monai_kd.experiment import Comparison
+from monai_kd.networks.efficientnet_student import STAGES, Stage
+
+CONFIGS = ["bundles/distill.yaml", "bundles/twin.yaml"]
+STUDENT = "monai_kd.networks.EfficientNetStudent"
+Settings = dict[str, Any]
+RATES = {"SegResNet": (4.0e-3, 1.0e-3)}  # it may choose; all others have the default run's own
+RATE = 4.0e-3
+
+
+def describe(*, kinds: str = "eem", expansion: int = 4, detail: int = 0, **other: Any) -> Settings:
+    """Settings of a student: kinds of the three coarser scales by initial, blocks at the finest."""
+    names = {"e": "early", "m": "mbconv", "f": "fused"}
+    coarse = [
+        stage._replace(kind=names[kind], expansion=min(expansion, 2) if kind == "f" else expansion)
+        for stage, kind in zip(STAGES[1:], kinds, strict=True)
+    ]
+    fine = STAGES[0]._replace(repeats=detail, expansion=2, kind="mbconv" if detail else "early")
+    stages = [[*stage] for stage in (fine, *coarse)]
+    return {"_target_": STUDENT, "stages": stages, **other}
+
+
+def describe_patches(*channels: int) -> Settings:
+    """A student that starts at a quarter of the resolution."""
+    kinds = ("early", "early", "mbconv")
+    stages = [[*Stage(count, 2, 4, kind)] for count, kind in zip(channels, kinds, strict=True)]
+    return {"_target_": STUDENT, "stages": stages, "patch_size": 4}
+
+
+DESIGNS: dict[str, Settings] = {
+    "student (chosen)": {"_target_": STUDENT},
+    "early everywhere": describe(kinds="eee"),
+    "MBConv everywhere": describe(kinds="mmm"),
+    "MBConv, squeeze-excitation": describe(kinds="mmm", squeeze_excitation=True),
+    "MBConv, expansion 2": describe(kinds="mmm", expansion=2),
+    "fused high": describe(kinds="fmm"),
+    "MBConv at half resolution": describe(detail=1),
+    "patches of 4": describe_patches(48, 96, 160),
+    "SegResNet": {
+        "_target_": "SegResNet",
+        "init_filters": 16,
+        "in_channels": 4,
+        "out_channels": 3,
+        "blocks_down": [1, 2, 2, 4],
+        "blocks_up": [1, 1, 1],
+    },
+    "FlexibleUNet-b0": {
+        "_target_": "FlexibleUNet",
+        "in_channels": 4,
+        "out_channels": 3,
+        "backbone": "efficientnet-b0",
+        "spatial_dims": 3,
+    },
+}
+
+
+def train_seeds(name: str, seeds: list[int], *, folder: Path, epochs: int) -> list[Settings]:
+    """All seeds at one learning rate, the one that was better on the first seed's validation."""
+    rates = RATES.get(name, (RATE,))
+    first = [train(name, seeds[0], folder=folder, epochs=epochs, rate=rate) for rate in rates]
+    best = max(first, key=lambda row: float(row["validation"]))
+    others = seeds[1:]
+    return [
+        best,
+        *(train(name, seed, folder=folder, epochs=epochs, rate=best["rate"]) for seed in others),
+    ]
+
+
+def train(name: str, seed: int, *, folder: Path, epochs: int, rate: float) -> Settings:
+    """Train one network with one seed, unless it is done, and score it on the test cases."""
+    run = f"{name.replace(',', '').replace(' ', '-')}-{rate:g}-{seed}"
+    metrics = folder / run / "metrics.json"
+    if not metrics.exists():
+        workflow = ConfigWorkflow(
+            config_file=CONFIGS,
+            meta_file="bundles/metadata.json",
+            logging_file=False,
+            run_id="training",
+            recipe="phantom",
+            runs_dir=str(folder),
+            run_name=run,
+            seed=seed,
+            max_epochs=epochs,
+            learning_rate=rate,
+            network_def=DESIGNS[name],
+        )
+        workflow.initialize()
+        workflow.run()
+        read = workflow.parser.get_parsed_content
+        Comparison(
+            {name: read("network")},
+            stages={name: read("stage_dir")},
+            loader=read("test#dataloader"),
+            inferer=read("validate#inferer"),
+            regions=read("regions"),
+            device=read("device"),
+        ).run(folder / run, window=read("window"))
+    row: Settings = json.loads(metrics.read_text())["networks"][name]
+    best = max(record["dice"]["mean"] for record in row["history"] if record["dice"])
+    return {"name": name, "seed": seed, "rate": rate, "validation": best, "dice": row["dice"]}
+
+
+def time_networks(names: list[str], *, window: int, rounds: int) -> dict[str, float]:
+    """Median milliseconds of one window in torch fp32, in the better of two layouts."""
+    calls = {(name, last): prepare(name, window, last) for name in names for last in (False, True)}
+    taken: dict[tuple[str, bool], list[float]] = {key: [] for key in calls}
+    for turn in range(rounds + 1):
+        for key, call in calls.items():
+            start = time.perf_counter()
+            call()
+            if turn > 0:
+                taken[key].append(1000 * (time.perf_counter() - start))
+    medians = {key: statistics.median(values) for key, values in taken.items()}
+    return {name: min(medians[name, False], medians[name, True]) for name in names}
+
+
+def make(name: str) -> nn.Module:
+    """Return the network with random weights, ready to run."""
+    parser = ConfigParser({"network": DESIGNS[name]})
+    network: nn.Module = parser.get_parsed_content("network")
+    return network.eval()
+
+
+def prepare(name: str, window: int, last: bool) -> Callable[[], Tensor]:
+    """Return a call that runs one window."""
+    layout = torch.channels_last_3d if last else torch.contiguous_format
+    network = make(name).to(memory_format=layout)
+    image = torch.randn(1, 4, window, window, window).to(memory_format=layout)
+
+    @torch.inference_mode()
+    def forward() -> Tensor:
+        logits: Tensor = network(image)
+        return logits
+
+    return forward
+
+
+def summarise(rows: dict[str, list[Settings]], milliseconds: dict[str, float]) -> list[Settings]:
+    """One row a network: mean Dice over seeds, each seed's, parameters, time."""
+    return [
+        {
+            "network": name,
+            "parameters": sum(weight.numel() for weight in make(name).parameters()),
+            "ms": milliseconds[name],
+            "rate": results[0]["rate"],
+            "dice": statistics.mean(row["dice"]["mean"] for row in results),
+            "seeds": [row["dice"]["mean"] for row in results],
+            "ET": statistics.mean(row["dice"]["ET"] for row in results),
+        }
+        for name, results in rows.items()
+    ]
+
+
+def write_table(summary: list[Settings], file: Path) -> None:
+    """Markdown, the fastest first."""
+    lines = [
+        "| network | parameters | ms of a 128^3 window | Dice | each seed | ET | Dice per second |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in sorted(summary, key=lambda row: float(row["ms"])):
+        seeds = ", ".join(f"{dice:.3f}" for dice in row["seeds"])
+        lines.append(
+            f"| {row['network']} | {row['parameters'] / 1e6:.2f} M | {row['ms']:.0f} "
+            f"| {row['dice']:.3f} | {seeds} | {row['ET']:.3f} "
+            f"| {1000 * row['dice'] / row['ms']:.2f} |"
+        )
+    file.write_text("\n".join(lines) + "\n")
+
+
+def draw(summary: list[Settings], file: Path) -> None:
+    """Accuracy against time, one point a network, a whisker from the worst to the best seed."""
+    figure, axes = plt.subplots(figsize=(7.5, 4.5), layout="constrained")
+    for row in summary:
+        below = row["dice"] - min(row["seeds"])
+        above = max(row["seeds"]) - row["dice"]
+        ours = row["network"] == "student (chosen)"
+        axes.errorbar(
+            row["ms"],
+            row["dice"],
+            yerr=[[below], [above]],
+            fmt="o",
+            color="tab:red" if ours else "tab:blue",
+            capsize=3,
+        )
+        axes.annotate(
+            row["network"],
+            (row["ms"], row["dice"]),
+            xytext=(6, 4),
+            textcoords="offset points",
+            fontsize=8,
+        )
+    axes.set_xscale("log")
+    axes.set_xlabel("ms of a 128³ window, torch fp32, better layout, two cores")
+    axes.set_ylabel("test Dice on phantoms, from scratch")
+    axes.grid(alpha=0.3)
+    figure.savefig(file, dpi=150)
+
+
+def main() -> None:
+    """Train, time, write."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path, help="where the runs are kept")
+    parser.add_argument("--names", nargs="+", default=list(DESIGNS), choices=list(DESIGNS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=5, help="of timing")
+    parser.add_argument("--output", type=Path, default=Path("docs/benchmarks"))
+    parser.add_argument("--train-only", action="store_true", help="time and write nothing")
+    args = parser.parse_args()
+    rows = {
+        name: train_seeds(name, args.seeds, folder=args.folder, epochs=args.epochs)
+        for name in args.names
+    }
+    if args.train_only:
+        return
+    summary = summarise(rows, time_networks(args.names, window=128, rounds=args.rounds))
+    args.output.mkdir(parents=True, exist_ok=True)
+    (args.folder / "designs.json").write_text(json.dumps(summary, indent=1))
+    write_table(summary, args.output / "designs.md")
+    draw(summary, args.output / "designs.png")
+
+
+if __name__ == "__main__":
+    main()
