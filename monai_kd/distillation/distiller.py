@@ -20,6 +20,7 @@ class Distiller(nn.Module):
 
     def __init__(self, student: nn.Module, *, teacher: nn.Module | None = None) -> None:
         super().__init__()
+        _check_apart(student, teacher)
         self.student = student
         self.teacher = None if teacher is None else teacher.eval().requires_grad_(False)
 
@@ -38,3 +39,14 @@ class Distiller(nn.Module):
         if self.teacher is not None:
             self.teacher.eval()
         return self
+
+
+def _check_apart(student: nn.Module, teacher: nn.Module | None) -> None:
+    """A teacher is frozen, and would freeze what it shares with the student."""
+    own = set(student.parameters())
+    shared = [name for name, weight in (teacher or nn.Module()).named_parameters() if weight in own]
+    if shared:
+        raise ValueError(
+            f"student and teacher share {len(shared)} parameters, {shared[0]!r} first: give the "
+            "distiller a teacher of its own, a deep copy perhaps"
+        )

@@ -7,6 +7,7 @@ from monai_kd.experiment.choices import (
     check_window,
     choose_recipe,
     describe_data,
+    find_multiple,
     read_recipe,
 )
 from monai_kd.experiment.comparison import Comparison
@@ -35,6 +36,7 @@ __all__ = [
     "check_window",
     "choose_recipe",
     "describe_data",
+    "find_multiple",
     "load_weights",
     "read_component",
     "read_recipe",

@@ -8,6 +8,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from monai_kd.data import count_cases
 from monai_kd.experiment.errors import ExperimentError
 
@@ -47,8 +49,17 @@ def check_share(name: str, value: Any) -> None:
         raise ExperimentError(f"{name} is {value!r}, expected a number from 0 to 1")
 
 
-def check_window(window: Sequence[int], *, multiple: int) -> None:
-    """Stop if the networks cannot take a window (D, H, W) of this size."""
+def find_multiple(network: nn.Module, window: Sequence[int]) -> int:
+    """What the edges of an image must be multiples of.
+
+    Our networks know it. Of any other it is certain only that it can take the window's own edges.
+    """
+    return int(getattr(network, "multiple", math.gcd(*window)))
+
+
+def check_window(window: Sequence[int], *, network: nn.Module) -> None:
+    """Stop if the network cannot take a window (D, H, W) of this size."""
+    multiple = int(getattr(network, "multiple", 1))
     sizes = list(window) if isinstance(window, list | tuple) else []
     if len(sizes) != 3 or any(not isinstance(s, int) or s < 1 or s % multiple for s in sizes):
         example = [2 * multiple] * 3

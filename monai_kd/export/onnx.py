@@ -15,9 +15,7 @@ from monai_kd.files import replace_file
 OPSET = 18  # the first in which Resize has all that OpenVINO and ONNX Runtime run fast
 
 
-def write_onnx(
-    network: nn.Module, file: str | os.PathLike[str], *, image: Tensor, opset: int = OPSET
-) -> Path:
+def write_onnx(network: nn.Module, file: str | os.PathLike[str], *, image: Tensor) -> Path:
     """Write `image (B, C, D, H, W) -> logits`, weights inside, and return the file.
 
     Batch and spatial sizes stay free; where the network has a `multiple`, every edge has to be one.
@@ -30,7 +28,6 @@ def write_onnx(
         network: any module with one tensor in and one out.
         file: where to write; the file appears whole or not at all.
         image: an example, its size one that the network accepts.
-        opset: version of the operators.
     """
     if find_spec("onnx") is None:
         raise ModuleNotFoundError(
@@ -39,6 +36,7 @@ def write_onnx(
         )
     free = {0: "batch"} | {axis: f"size_{axis - 2}" for axis in range(2, image.ndim)}
     with replace_file(file) as temporary, _traceable(network), warnings.catch_warnings():
+        _check_answer(network, image)
         warnings.simplefilter("ignore")  # the exporter's own deprecation, sizes taken as constants
         torch.onnx.export(
             network,
@@ -48,9 +46,20 @@ def write_onnx(
             input_names=["image"],
             output_names=["logits"],
             dynamic_axes={"image": free, "logits": free},
-            opset_version=opset,
+            opset_version=OPSET,
         )
     return Path(file)
+
+
+@torch.no_grad()
+def _check_answer(network: nn.Module, image: Tensor) -> None:
+    """Run once untraced, so that a network can refuse the image in its own words."""
+    answer = network(image)
+    if not isinstance(answer, Tensor):
+        raise TypeError(
+            f"{type(network).__name__} answers with {type(answer).__name__}, expected one tensor: "
+            "export the plain network, not what is wrapped round it"
+        )
 
 
 @contextmanager

@@ -22,6 +22,8 @@ class ConvBranch(nn.Module):
         self, spatial_dims: int, *, in_channels: int, stage_channels: Sequence[int]
     ) -> None:
         super().__init__()
+        if spatial_dims not in (2, 3):
+            raise ValueError(f"spatial_dims is {spatial_dims!r}, expected 2 or 3.")
         if not 0 < len(stage_channels) <= len(VGG16_CONVOLUTIONS):
             raise ValueError(
                 f"stage_channels has {len(stage_channels)} stages, VGG16 has "

@@ -90,11 +90,11 @@ class ClassificationDecoder(nn.Module):
 
 
 class FullResolutionHead(nn.Module):
-    """Logits at the input's size, computed at half resolution without loss of detail.
+    """Logits at the input's size, computed at half resolution.
 
     Thin rims would be lost at half resolution, so the image joins the features once more, its
     2x2x2 voxels unfolded into channels, and a transposed convolution folds the logits of each
-    2x2x2 voxels back: full detail without one convolution at full size.
+    2x2x2 voxels back: detail without one convolution at full size.
     """
 
     def __init__(

@@ -15,7 +15,8 @@ LOGIT_LIMIT = 1.0e4  # half precision overflows to infinity, and the average wit
 class EnsembleTeacher(nn.Module):
     """The logits of the average probability of networks and flips, frozen and in evaluation mode.
 
-    For overlapping regions, with `z_i` the logits of `n` networks and flips,
+    The networks that are given are frozen themselves. For overlapping regions, with `z_i` the
+    logits of `n` networks and flips,
 
         logit(mean_i sigmoid(z_i)) = logsumexp_i log sigmoid(z_i) - logsumexp_i log sigmoid(-z_i)
 

@@ -41,6 +41,11 @@ class MultiScaleFusion(nn.Module):
         joining: str = "concatenation",
     ) -> None:
         super().__init__()
+        if len(stage_channels) < 2:
+            raise ValueError(
+                f"stage_channels is {list(stage_channels)}, expected two scales or more: one alone "
+                "has nothing to be weighed against; PlainFusion joins it."
+            )
         self.local = nn.ModuleList(
             LocalFusion(spatial_dims, channels=channels, hidden_size=hidden_size, joining=joining)
             for channels in stage_channels
@@ -169,7 +174,7 @@ class ScaleAttention(nn.Module):
 
     A row is the mean over heads and over the queries of a scale of the weight that they give to
     the keys of each scale. It is attention over one-hot values, the scale of each key, so the
-    matrix of all tokens, 600 MiB for a window of 128^3 at full size, is never made.
+    matrix of all tokens, 288 MiB for one window of 128^3 at full size, is never made.
     """
 
     def __init__(self, *, scales: int) -> None:

@@ -20,7 +20,8 @@ class TappedNetwork(nn.Module):
     and load that one.
 
     A feature has the name of its tap. A module that puts out several tensors gives one feature
-    for each, "vit.0", "vit.1.0", "vit.1.1", by their places.
+    for each, "vit.0", "vit.1.0", "vit.1.1", by their places. An output that is changed in place
+    later is an error, except within `torch.inference_mode`, where torch cannot tell.
 
     Args:
         network: maps an image `(B, C, D, H, W)` to an answer that `to_network_output` knows.
@@ -31,6 +32,8 @@ class TappedNetwork(nn.Module):
         super().__init__()
         _check_taps(network, taps)
         self.network = network
+        if hasattr(network, "multiple"):
+            self.multiple = network.multiple
         self.taps = tuple(dict.fromkeys(taps))
 
     def forward(self, image: Tensor) -> NetworkOutput:
@@ -44,6 +47,8 @@ class TappedNetwork(nn.Module):
         features = {
             name: tensor for tap, catch in catches.items() for name, tensor in _read(tap, catch)
         }
+        for tap in features.keys() & output.features.keys():
+            raise RuntimeError(f"the tap {tap!r} has the name of what the network answered itself")
         return NetworkOutput(output.logits, {**output.features, **features})
 
 

@@ -86,3 +86,9 @@ def test_a_deeply_supervised_teacher_gives_one_level():
     student = ConvTeacher(2, stage_channels=(4,))
     output = Distiller(student, teacher=teacher).train()(torch.randn(2, 4, 8, 8))
     assert output.teacher.features == {}
+
+
+def test_a_teacher_that_shares_weights_with_the_student_is_refused():
+    student = nn.Conv3d(1, 1, 1)
+    with pytest.raises(ValueError, match=r"share 2 parameters, '0\.weight' first"):
+        Distiller(student, teacher=nn.Sequential(student))

@@ -82,3 +82,13 @@ def test_half_precision_costs_no_accuracy():
     logits, label = torch.randn(2, 3, 32, 32, 32), random_label(shape=(2, 3, 32, 32, 32))
     half = logits.bfloat16()
     torch.testing.assert_close(supervise(half, label), supervise(half.float(), label))
+
+
+def test_a_coarse_level_owes_least_at_the_share_of_its_region():
+    share = torch.full((1, 1, 4, 4, 4), 0.5)
+    share[..., :2] = 0.0
+    losses = {
+        answer: SupervisedRegionTerm().dice(torch.where(share > 0, answer, -99.0).float(), share)
+        for answer in (-1.0, 0.0, 1.0)
+    }
+    assert min(losses, key=losses.get) == 0.0

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from torch import nn
 
 from monai_kd.experiment import (
     ExperimentError,
@@ -10,8 +11,15 @@ from monai_kd.experiment import (
     check_window,
     choose_recipe,
     describe_data,
+    find_multiple,
     read_recipe,
 )
+
+
+class Divisible(nn.Module):
+    """A network that takes multiples of 16."""
+
+    multiple = 16
 
 
 def test_own_scans_take_the_full_recipe_and_phantoms_the_small_one():
@@ -39,13 +47,13 @@ def test_a_number_that_is_no_number_is_named(value):
 @pytest.mark.parametrize("window", [50, [48, 48], [48, 48, 50], [0, 16, 16], "48"])
 def test_a_window_that_the_networks_cannot_take_is_named(window):
     with pytest.raises(ExperimentError, match="three multiples of 16"):
-        check_window(window, multiple=16)
+        check_window(window, network=Divisible())
 
 
 def test_sound_settings_pass():
     check_counts({"max_epochs": 3, "seed": 0}, least=0)
     check_numbers({"soft_label_weight": 0, "temperature": 2.0}, zero=True)
-    check_window([48, 64, 32], multiple=16)
+    check_window([48, 64, 32], network=Divisible())
 
 
 @pytest.mark.parametrize(("origin", "words"), [("phantoms", "made-up"), ("scans", "layout BIDS")])
@@ -69,3 +77,9 @@ def test_a_share_outside_of_zero_to_one_is_refused_by_name(share):
 def test_the_ends_of_a_share_are_allowed():
     check_share("modality_dropout", 0)
     check_share("modality_dropout", 1.0)
+
+
+def test_a_network_that_tells_no_multiple_takes_what_divides_its_window():
+    check_window([96, 64, 32], network=nn.Identity())
+    assert find_multiple(nn.Identity(), [96, 64, 32]) == 32
+    assert find_multiple(Divisible(), [96, 64, 32]) == 16

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from monai_kd.export.onnx import write_onnx
-from monai_kd.networks import EfficientNetStudent
+from monai_kd.networks import EfficientNetStudent, HybridTeacher, TappedNetwork
 
 SIZES = {3: [(32, 32, 32), (48, 32, 64)], 2: [(32, 32), (48, 64)]}
 TOLERANCE = 1e-4  # of the largest logit
@@ -47,9 +47,11 @@ def test_torchscript_agrees_with_torch(student: EfficientNetStudent) -> None:
         assert difference(student, image, scripted(image).detach().numpy()) < TOLERANCE
 
 
-def test_exported_program_agrees_with_torch(student: EfficientNetStudent) -> None:
+def test_one_exported_program_agrees_with_torch_at_both_sizes(student: EfficientNetStudent) -> None:
+    first = images(student)[0]
+    edges = {axis: 16 * torch.export.Dim(f"edge{axis}", min=2) for axis in range(2, first.ndim)}
+    program = torch.export.export(student, (first,), dynamic_shapes=(edges,)).module()
     for image in images(student):
-        program = torch.export.export(student, (image,)).module()
         assert difference(student, image, program(image).detach().numpy()) < TOLERANCE
 
 
@@ -89,8 +91,28 @@ def images(student: EfficientNetStudent) -> list[Tensor]:
     return [torch.randn(1, 4, *size) for size in SIZES[dims]]
 
 
-def difference(student: EfficientNetStudent, image: Tensor, logits: np.ndarray) -> float:
+def difference(student: nn.Module, image: Tensor, logits: np.ndarray) -> float:
     """The largest difference of logits, relative to the largest logit."""
     with torch.inference_mode():
         expected = student(image).numpy()
     return float(np.abs(logits - expected).max() / np.abs(expected).max())
+
+
+def test_an_image_that_the_network_refuses_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"33, 32.*multiple of 16"):
+        write_onnx(EfficientNetStudent(2), tmp_path / "s.onnx", image=torch.zeros(1, 4, 33, 32))
+
+
+def test_a_network_that_answers_with_more_than_logits_is_refused(tmp_path: Path) -> None:
+    tapped = TappedNetwork(EfficientNetStudent(2))
+    with pytest.raises(TypeError, match=r"TappedNetwork answers with NetworkOutput.*plain network"):
+        write_onnx(tapped, tmp_path / "s.onnx", image=torch.zeros(1, 4, 32, 32))
+
+
+def test_the_teacher_is_exported_for_the_size_of_the_example(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    teacher = HybridTeacher(stage_channels=(4, 6), hidden_size=32, layers=2).eval()
+    image = torch.randn(1, 4, 16, 16, 16)
+    file = write_onnx(teacher, tmp_path / "t.onnx", image=image)
+    logits = onnxruntime.InferenceSession(file).run(None, {"image": image.numpy()})[0]
+    assert difference(teacher, image, logits) < TOLERANCE

@@ -1,6 +1,7 @@
 import ast
 import inspect
 import sys
+from itertools import pairwise
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from monai_kd.networks.efficientnet_student import (
     Scaling,
     scale_compound,
     scale_stages,
+    scale_window,
 )
 
 
@@ -95,7 +97,7 @@ def test_the_exported_program_agrees_with_the_network():
 @pytest.mark.parametrize("size", [(16, 16), (16, 16, 16)])
 def test_every_kind_of_block_learns(kind, size):
     stages = [(8, 1, 2, kind), (16, 2, 4, kind)]
-    student = seeded_student(len(size), stages=stages, squeeze_excitation=True)
+    student = seeded_student(len(size), stages=stages, squeeze_excitation=kind == "mbconv")
     student(random_image(*size)).square().sum().backward()
     assert all(weight.grad.abs().sum() > 0 for weight in student.parameters())
 
@@ -112,6 +114,16 @@ def test_a_classifier_gives_one_row_per_image_and_learns(size):
     logits.square().sum().backward()
     assert logits.shape == (2, 5)
     assert all(weight.grad.abs().sum() > 0 for weight in student.parameters())
+
+
+def test_other_than_two_or_three_dimensions_are_refused():
+    with pytest.raises(ValueError, match="spatial_dims is 1, expected 2 or 3"):
+        seeded_student(1)
+
+
+def test_squeeze_excitation_without_a_block_for_it_is_refused():
+    with pytest.raises(ValueError, match="needs a stage of the kind 'mbconv'"):
+        seeded_student(stages=STAGES[:3], squeeze_excitation=True)
 
 
 def test_an_unknown_head_is_refused_with_those_that_are_known():
@@ -142,10 +154,23 @@ def test_scaling_rounds_channels_to_eight_and_blocks_upwards():
     assert [stage.repeats for stage in stages] == [0, 3, 3, 4]
 
 
-def test_each_step_of_scaling_doubles_the_work():
-    one, two = scale_compound("b1"), scale_compound("b2")
-    assert 1.9 < one.depth * one.width**2 * one.resolution**3 < 2.1
-    assert two == pytest.approx([factor**2 for factor in one])
+def count_macs(variant: str) -> int:
+    student = seeded_student(variant=variant).eval().to("meta")
+    window = scale_window(variant, [96, 96, 96], multiple=student.multiple)
+    with FlopCounterMode(display=False) as counter:
+        student(torch.zeros(1, 4, *window, device="meta"))
+    return counter.get_total_flops()
+
+
+def test_the_work_about_doubles_with_each_step_of_scaling():
+    macs = [count_macs(f"b{step}") for step in range(5)]
+    assert all(1.2 < more / less < 2.3 for less, more in pairwise(macs))
+    assert 1.7 < (macs[-1] / macs[0]) ** (1 / 4) < 2.1
+
+
+def test_the_window_grows_with_the_variant():
+    assert scale_window("b0", [96, 128, 32], multiple=16) == [96, 128, 32]
+    assert scale_window("b2", [96, 128, 32], multiple=16) == [112, 160, 32]
 
 
 def test_each_variant_is_larger_than_the_one_before():
@@ -153,9 +178,9 @@ def test_each_variant_is_larger_than_the_one_before():
     assert counts == sorted(set(counts))
 
 
-@pytest.mark.parametrize("variant", ["b", "1", "b-1", "large"])
+@pytest.mark.parametrize("variant", ["b", "1", "b-1", "large", 0])
 def test_an_unknown_variant_is_refused(variant):
-    with pytest.raises(ValueError, match=f"'{variant}', expected b0, b1"):
+    with pytest.raises(ValueError, match=f"{variant!r}, expected b0, b1"):
         seeded_student(variant=variant)
 
 

@@ -109,3 +109,8 @@ def test_pooling_keeps_the_mean(size):
     volume = torch.randn(2, 3, *size)
     pooled = pool_to(volume, torch.Size(edge // 4 for edge in size))
     torch.testing.assert_close(pooled.flatten(2).mean(2), volume.flatten(2).mean(2))
+
+
+def test_one_scale_alone_is_refused():
+    with pytest.raises(ValueError, match=r"\[8\], expected two scales or more"):
+        MultiScaleFusion(3, stage_channels=(8,), hidden_size=32)

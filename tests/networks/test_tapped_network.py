@@ -5,7 +5,7 @@ from monai.networks.nets import UNETR, DynUNet, SegResNet, SwinUNETR
 from torch import Tensor, nn
 
 from monai_kd.distillation import Distiller, SupervisedRegionTerm
-from monai_kd.networks import TappedNetwork, list_levels
+from monai_kd.networks import EfficientNetStudent, TappedNetwork, list_levels
 
 SIZE = (32, 64)
 CHANNELS = {"in_channels": 4, "out_channels": 3}
@@ -181,3 +181,14 @@ def test_a_network_of_the_zoo_is_tapped_from_a_configuration():
     features = distiller(random_image()).teacher.features
     assert features["down_layers.3"].shape == (2, 64, 4, 8)
     assert not features["up_layers.2"].requires_grad
+
+
+def test_a_tap_named_like_an_answer_is_refused():
+    network = nn.ModuleDict({"deep": nn.Sequential(nn.Identity(), nn.Identity())})
+    network.forward = lambda image: [network["deep"](image), image]
+    with pytest.raises(RuntimeError, match=r"'deep\.1' has the name"):
+        TappedNetwork(network, taps=["deep.1"])(torch.zeros(1, 1, 4, 4))
+
+
+def test_the_multiple_of_the_network_shows_through():
+    assert TappedNetwork(EfficientNetStudent()).multiple == 16

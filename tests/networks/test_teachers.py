@@ -196,3 +196,9 @@ def shapes(network: nn.Module, *without: str) -> dict[str, torch.Size]:
     """Shapes of the state by key, some parts of the network left out."""
     state = network.state_dict().items()
     return {key: value.shape for key, value in state if key.split(".")[0] not in without}
+
+
+@pytest.mark.parametrize("name", TEACHERS)
+def test_other_than_two_or_three_dimensions_are_refused(name):
+    with pytest.raises(ValueError, match="spatial_dims is 0, expected 2 or 3"):
+        TEACHERS[name](0)

@@ -1,9 +1,10 @@
 """One network in one runtime, precision and layout, ready to be called."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -32,13 +33,17 @@ class Candidate:
     window: int
     layout: str = "contiguous"
 
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> "Candidate":
+        """The one that a row of the result tells of."""
+        return cls(*(row[field.name] for field in fields(cls)))
+
     @property
     def row(self) -> tuple[str, str, str, int]:
         """What it shares with its other layouts."""
         return self.network, self.backend, self.precision, self.window
 
-    @property
-    def title(self) -> str:
+    def __str__(self) -> str:
         """How it is told to a person."""
         layout = f" {self.layout}" if self.backend == "torch" else ""
         return f"{self.network} {self.backend} {self.precision}{layout} {self.window}^3"
@@ -132,13 +137,6 @@ def compile_model(
 def openvino_core() -> openvino.Core:
     """Return the one core of this process."""
     return openvino.Core()
-
-
-def is_native_bf16(backend: str) -> bool:
-    """Say whether this processor multiplies bf16 itself, as `backend` sees it."""
-    if backend == "openvino":
-        return "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def compile_onnxruntime(file: Path) -> Callable[[Array], Array]:

@@ -1,4 +1,4 @@
-"""What each block of a network must take at least, and what it takes in OpenVINO."""
+"""What each block of the student must take at least, and what it takes in OpenVINO."""
 
 import re
 from collections import defaultdict
@@ -10,12 +10,15 @@ from statistics import median
 from typing import Any
 
 import openvino
+from openvino.passes import ConstantFolding, Manager
 
 from docs.studies.benchmark.backends import compile_model, make_image, openvino_core
 
 ROUNDS = 15
-MOVING = ("Interpolate", "ReduceMean", "MaxPool", "AvgPool", "AdaptiveAvgPool")
-HEAD, ELSEWHERE = "head", "between the blocks"
+# Leading axes of the weights that are the channels of the output, transposed: of the input.
+CHANNEL_AXES = {"Convolution": 1, "GroupConvolution": 2, "ConvolutionBackpropData": 1}
+FREE = ("Parameter", "Constant", "Result", "Relu", "BatchNormInference")
+LOGITS, ELSEWHERE = "logits", "changes of layout between layers"
 
 
 @dataclass(frozen=True)
@@ -32,34 +35,38 @@ class Unit:
 
 
 def list_units(file: Path, shape: tuple[int, ...]) -> list[Unit]:
-    """Read the units off an ONNX network for an image of this shape.
+    """Read the units off the student's ONNX network for an image of this shape.
 
     A convolution is a unit with the batch norm and activation that follow it: it reads its input
-    and weights once and writes its output once. Resizing and pooling read and write once. A sum
-    or product of two maps is fused into what makes one of them, and reads the other. Everything
-    else counts as free. So this is a lower bound for a runtime that runs layer after layer.
+    and weights once and writes its output once. A sum is fused into what makes one of its terms,
+    and reads the other. So the bytes are those of a runtime that goes layer after layer with
+    caches too small to hold a map; one that fuses layers or keeps maps in its cache needs fewer.
     """
     model = openvino_core().read_model(file)
     model.reshape(list(shape))
-    units = [_read_unit(node) for node in model.get_ordered_ops()]
-    return [unit for unit in units if unit.numbers]
+    passes = Manager()
+    passes.register_pass(ConstantFolding())  # what is computed from shapes alone
+    passes.run_passes(model)
+    nodes = (node for node in model.get_ordered_ops() if node.get_type_name() not in FREE)
+    return [_read_unit(node) for node in nodes]
 
 
 def bound_blocks(units: Iterable[Unit], **machine: Any) -> dict[str, dict[str, float]]:
-    """Return for each block its bound, MACs and bytes; `machine` is what `bound_ms` asks for."""
-    blocks: dict[str, dict[str, float]] = defaultdict(lambda: {"bound_ms": 0, "macs": 0, "mib": 0})
+    """Return each block's MACs, MiB, bound, and bound layer by layer, never the lesser.
+
+    `machine` is what `bound_ms` asks for.
+    """
+    blocks: dict[str, list[Unit]] = defaultdict(list)
     for unit in units:
-        block = blocks[unit.block]
-        block["bound_ms"] += unit.bound_ms(**machine)
-        block["macs"] += unit.macs
-        block["mib"] += unit.numbers * machine["width"] / 2**20
-    return dict(blocks)
+        blocks[unit.block].append(unit)
+    return {name: _bound_block(name, found, machine) for name, found in blocks.items()}
 
 
 def time_blocks(file: Path, shape: tuple[int, ...], *, precision: str) -> dict[str, float]:
     """Return the milliseconds of each block by OpenVINO's counters, medians of several passes."""
     compiled = compile_model(file, precision, shape=shape, count=True)
-    blocks = {node.get_friendly_name(): _block_of(node) for node in _executed(compiled)}
+    nodes = compiled.get_runtime_model().get_ordered_ops()
+    blocks = {node.get_friendly_name(): _block_of(node) for node in nodes}
     request, image = compiled.create_infer_request(), make_image(shape[-1]).numpy()
     passes: dict[str, list[float]] = defaultdict(list)
     for _ in range(ROUNDS):
@@ -70,56 +77,51 @@ def time_blocks(file: Path, shape: tuple[int, ...], *, precision: str) -> dict[s
 
 
 def name_block(layer: str) -> str:
-    """The block in a layer's name: `encoder.0.1` in `/encoder.0/encoder.0.1/body/...`.
+    """The student's block in a layer's name: `encoder.1.1` in `/encoder.1/encoder.1.1/body/...`.
 
-    The last layer is named after the output or, where OpenVINO splits it, not at all.
+    The last layer is named after the output or, where OpenVINO splits it, after its operator.
     """
-    parts = layer.strip("/").split("/")
-    if len(parts) == 1 or parts[0] == "logits":
-        return HEAD if layer.startswith(("logits", "Convolution")) else ELSEWHERE
-    nested = len(parts) > 2 and re.fullmatch(re.escape(parts[0]) + r"\.\d+", parts[1])
-    return parts[1] if nested and parts[0][-1].isdigit() else parts[0]
+    found = re.match(r"/encoder\.\d+/(encoder\.\d+\.\d+)/|/(head)/(raises\.\d+)/", layer)
+    if found:
+        return ".".join(part for part in found.groups() if part)
+    return LOGITS if layer.startswith(("logits", "Convolution")) else ELSEWHERE
 
 
 def _read_unit(node: openvino.Node) -> Unit:
     kind, block = node.get_type_name(), name_block(node.get_friendly_name())
-    if not (node.get_output_size() and node.get_input_size()):
-        return Unit(block, 0, 0)
     inputs = [tuple(value.get_shape()) for value in node.input_values()]
-    written = prod(node.get_output_shape(0))
-    if kind in ("Convolution", "GroupConvolution", "MatMul"):
-        columns = inputs[1][-1] if kind == "MatMul" else inputs[1][0]
-        outputs = prod(inputs[1][:2]) if kind == "GroupConvolution" else columns
-        macs = written * prod(inputs[1]) // outputs
-        return Unit(block, macs, written + prod(inputs[0]) + prod(inputs[1]))
-    if kind in ("ConvolutionBackpropData", "GroupConvolutionBackpropData"):
-        grouped = kind.startswith("Group")
-        channels = prod(inputs[1][:2]) if grouped else inputs[1][0]
-        macs = prod(inputs[0]) * prod(inputs[1]) // channels
-        return Unit(block, macs, written + prod(inputs[0]) + prod(inputs[1]))
-    if kind in MOVING:
-        return Unit(block, 0, written + prod(inputs[0]))
-    if kind in ("Add", "Multiply") and not _has_constant(node):
+    if kind == "Add":
         return Unit(block, 0, min(map(prod, inputs)))
-    return Unit(block, 0, 0)
+    if kind not in CHANNEL_AXES:
+        raise ValueError(f"{node.get_friendly_name()} is a {kind}: teach bounds.py what it moves.")
+    image, weights, written = prod(inputs[0]), inputs[1], prod(node.get_output_shape(0))
+    seen = image if kind == "ConvolutionBackpropData" else written
+    macs = seen * prod(weights[CHANNEL_AXES[kind] :])
+    return Unit(block, macs, image + prod(weights) + written)
 
 
-def _has_constant(node: openvino.Node) -> bool:
-    makers = (value.get_node().get_type_name() for value in node.input_values())
-    return "Constant" in makers
-
-
-def _executed(compiled: openvino.CompiledModel) -> list[openvino.Node]:
-    nodes: list[openvino.Node] = compiled.get_runtime_model().get_ordered_ops()
-    return nodes
+def _bound_block(name: str, units: list[Unit], machine: Mapping[str, Any]) -> dict[str, float]:
+    whole = Unit(name, sum(unit.macs for unit in units), sum(unit.numbers for unit in units))
+    return {
+        "macs": whole.macs,
+        "mib": whole.numbers * machine["width"] / 2**20,
+        "bound_ms": whole.bound_ms(**machine),
+        "layers_bound_ms": sum(unit.bound_ms(**machine) for unit in units),
+    }
 
 
 def _block_of(node: openvino.Node) -> str:
-    """The block of the layers that were fused into this one; a layout change belongs to none."""
+    """The block of the layers that were fused into this one; a change of layout belongs to none.
+
+    A layer whose name was lost in the fusion belongs where its result goes.
+    """
     info = node.get_rt_info()
-    names = str(info["originalLayersNames"].astype(str)).split(",")
-    found = [name_block(name) for name in names]
-    return next((name for name in found if name != ELSEWHERE), ELSEWHERE)
+    kind, layers = (str(info[key].astype(str)) for key in ("layerType", "originalLayersNames"))
+    named = [name for name in map(name_block, layers.split(",")) if name != ELSEWHERE]
+    if named or kind in ("Reorder", "Output"):
+        return named[0] if named else ELSEWHERE
+    takers = node.output(0).get_target_inputs()
+    return next((_block_of(taker.get_node()) for taker in takers), ELSEWHERE)
 
 
 def _sum_counters(request: openvino.InferRequest, blocks: Mapping[str, str]) -> dict[str, float]:

@@ -9,8 +9,6 @@ from typing import Any
 
 import torch
 
-from docs.studies.benchmark.backends import is_native_bf16
-
 MATRIX_SIZES = (1024, 2048, 3072)
 TRIAD_FLOATS = 2**26  # 256 MiB an array, far beyond any cache
 REPEATS = 5
@@ -25,7 +23,6 @@ def describe_machine() -> dict[str, Any]:
         "instruction_sets": [s for s in INSTRUCTION_SETS if s in _read_cpu("flags").split()],
         "cores": len(os.sched_getaffinity(0)),
         "threads": torch.get_num_threads(),
-        "native_bf16": {name: is_native_bf16(name) for name in ("torch", "openvino")},
         "versions": {name: version(name) for name in PACKAGES},
     }
     return described | measure_peaks()
@@ -33,7 +30,7 @@ def describe_machine() -> dict[str, Any]:
 
 def measure_peaks() -> dict[str, float | None]:
     """Return the best matrix product and the best memory traffic that torch reaches."""
-    native = is_native_bf16("torch")
+    native = not {"avx512_bf16", "amx_bf16"}.isdisjoint(_read_cpu("flags").split())
     return {
         "fp32_gflops": _best_gflops(torch.float32),
         "bf16_gflops": _best_gflops(torch.bfloat16) if native else None,

@@ -8,6 +8,7 @@ import argparse
 import json
 import logging
 import os
+import sys
 import tempfile
 import warnings
 from collections.abc import Sequence
@@ -26,22 +27,25 @@ from monai_kd.files import replace_file
 
 OUTPUT = Path(__file__).parents[2] / "benchmarks"
 WINDOWS = (96, 128)
+MULTIPLE = 32  # what the deepest of the networks divides by
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is asked for on each device that there is, and write it down."""
     asked = _parse(arguments)
+    asked.output.mkdir(parents=True, exist_ok=True)
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     tell = Console(highlight=False, soft_wrap=True).print
-    choice = {"networks": asked.networks, "windows": asked.windows, "tell": tell}
     full = os.environ.get("FULL", "") not in ("", "0")
+    choice = {"networks": asked.networks, "windows": asked.windows, "full": full, "tell": tell}
     if asked.device in ("all", "cpu"):
         with tempfile.TemporaryDirectory() as scratch:
-            found = measure_cpu(files=Path(scratch), full=full, **choice)
-        write_result(found, asked.output, name="cpu")
+            for found in measure_cpu(files=Path(scratch), **choice):
+                write_result(found, asked.output, name="cpu")
     if asked.device in ("all", "cuda") and torch.cuda.is_available():
-        write_result(measure_cuda(**choice), asked.output, name="cuda")
+        for found in measure_cuda(**choice):
+            write_result(found, asked.output, name="cuda")
 
 
 def write_result(found: dict[str, Any], folder: Path, *, name: str) -> None:
@@ -57,9 +61,14 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m docs.studies.benchmark", description=__doc__)
     parser.add_argument("--networks", type=_read_names, default=list(NETWORKS), metavar="A,B")
     parser.add_argument("--windows", type=_read_sizes, default=list(WINDOWS), metavar="96,128")
-    parser.add_argument("--output", type=Path, default=OUTPUT, metavar="DIR")
+    parser.add_argument("--output", type=Path, metavar="DIR")
     parser.add_argument("--device", choices=("all", "cpu", "cuda"), default="all")
-    return parser.parse_args(arguments)
+    asked = parser.parse_args(arguments)
+    narrowed = (asked.networks, asked.windows) != (list(NETWORKS), list(WINDOWS))
+    if narrowed and asked.output is None:
+        parser.exit(2, f"A part of the run would replace all of {OUTPUT}: give --output DIR.\n")
+    asked.output = asked.output or OUTPUT
+    return asked
 
 
 def _read_names(text: str) -> list[str]:
@@ -71,8 +80,14 @@ def _read_names(text: str) -> list[str]:
 
 
 def _read_sizes(text: str) -> list[int]:
-    return [int(size) for size in text.split(",")]
+    sizes = sorted({int(size) if size.isdecimal() else 0 for size in text.split(",")})
+    if any(size < MULTIPLE or size % MULTIPLE for size in sizes):
+        raise argparse.ArgumentTypeError(f"{text!r}: every window is a multiple of {MULTIPLE}")
+    return sizes
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("Stopped; what was measured of whole windows is written.")

@@ -3,6 +3,7 @@
 import ctypes
 import gc
 import multiprocessing
+import signal
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -35,9 +36,8 @@ class MemoryMeter:
 
 def _measure(candidate: Candidate, files: Path, sender: Connection) -> None:
     """Send the rise of the resident peak over image and weights, less the code that was read in."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a word
     call = prepare(candidate, files)
-    if candidate.backend == "torch_compile":
-        call()  # the compiler's own memory is not the network's
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text(RESET_PEAK, "ascii")

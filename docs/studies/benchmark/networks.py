@@ -21,7 +21,6 @@ from monai_kd.networks import EfficientNetStudent, HybridTeacher
 CHANNELS = {"in_channels": 4, "out_channels": 3}
 BUNDLES = Path(__file__).parents[3] / "bundles"
 WIDTHS = (32, 64, 128, 256, 320, 320)  # nnU-Net's 3d_fullres
-OURS = ("student", "teacher", "teacher-small")
 LIGHT = ("student", "teacher-small", "SegResNet")  # measured in all ways by default
 
 

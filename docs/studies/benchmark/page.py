@@ -3,30 +3,45 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from docs.studies.benchmark.bounds import ELSEWHERE
+from docs.studies.benchmark.timing import is_plain
 from monai_kd.report.words import format_count
 
 Row = Mapping[str, Any]
 PEERS = ("SegResNet", "SwinUNETR")
 SHARES = 4  # blocks named as those in which most time is lost
-INTRODUCTION = """# How fast the networks are
+TITLE = """# How fast the networks are
 
-`make bench` writes this page. One process, interleaved rounds, medians, one window of four
-modalities, milliseconds. In torch every network has its best layout (c: contiguous, l:
-channels-last); all have the same allocator, which keeps memory instead of returning it. Memory is
-how far one forward pass raises the process above image and weights. int8 is static quantisation;
-its calibration here is for speed alone, what it costs in Dice is measured elsewhere. A dash: not
-measured. The figures are in [{json}]({json}).
+`make bench` writes this page. A dash: not measured. The figures are in [{json}]({json}).
 
 ![time against parameters]({plot})
 """
+CPU = """One process, interleaved rounds, medians, one window of four modalities, milliseconds. In
+torch every network has its best layout (c: contiguous, l: channels-last), in torch_compile
+contiguous alone; all have the same allocator, which keeps memory instead of returning it. Memory is
+how far one forward pass raises the process above image and weights. int8 is static quantisation;
+its calibration here is for speed alone, what it costs in Dice is measured elsewhere.
+"""
+CUDA = """Medians of calls timed on the device, one network after the other, batches of windows of
+four modalities, milliseconds a batch. Every network has its best layout (c: contiguous, l:
+channels-last), in torch_compile the one that was best without; fp32 is without TF32. Memory is how
+far one forward pass raises what torch has allocated above image and weights.
+"""
+RATIOS = """Time of a peer in torch fp32, in its best layout, over the student's; its time in the
+same runtime and precision as the student; its memory in torch fp32."""
+BOUNDS = """A block's bound is the larger of its multiply-accumulates at the measured peak and its
+bytes at the measured bandwidth. A convolution reads its input and weights once and writes its
+output once, batch norm and activation being folded into it; a sum of two maps reads the second. So
+the bytes are those of a runtime that goes layer after layer with caches too small to hold a map.
+OpenVINO's counters share out the whole among the blocks: they add up to {counted:.1f} ms, as
+counting itself costs time, and are scaled to the median of {whole:.1f} ms in the table above. At
+the peak the multiply-accumulates alone would take {share:.0%} of that."""
 
 
 def format_page(found: Mapping[str, Any], *, plot: str) -> str:
     """Return the whole page for `{"machine": ..., "rows": [...]}`."""
     rows: Sequence[Row] = found["rows"]
-    sections = [INTRODUCTION.format(plot=plot, json=plot.replace(".png", ".json"))]
-    sections += [format_machine(found["machine"])]
+    sections = [TITLE.format(plot=plot, json=plot.replace(".png", ".json"))]
+    sections += [CUDA if "gpu" in found["machine"] else CPU, format_machine(found["machine"])]
     for window, batch in sorted({(row["window"], row.get("batch", 1)) for row in rows}):
         title = f"## {window}^3" + (f", batch {batch}" if "batch" in rows[0] else "")
         chosen = [row for row in rows if (row["window"], row.get("batch", 1)) == (window, batch)]
@@ -73,57 +88,58 @@ def format_forward(rows: Sequence[Row]) -> str:
 
 
 def format_ratios(rows: Sequence[Row]) -> str:
-    """Return how many times the student's rows are faster and smaller than torch fp32 peers."""
+    """Return how many times the student's rows are faster and smaller than its peers."""
     plain = _plain(rows)
-    peers = [plain[name] for name in PEERS if name in plain]
+    peers = [name for name in PEERS if name in plain]
     ours = [row for row in rows if row["network"] == "student"]
+    ours.sort(key=lambda row: float(row["ms"]))
     if not (peers and ours):
         return ""
-    header = ["student in", *(f"time of {row['network']} / its" for row in peers)]
-    header += [f"memory of {row['network']} / its" for row in peers]
-    lines = [
-        [f"{row['backend']} {row['precision']}"]
-        + [f"{peer['ms'] / row['ms']:.1f}" for peer in peers]
-        + [_format_quotient(peer["peak_mib"], row["peak_mib"]) for peer in peers]
-        for row in sorted(ours, key=lambda row: float(row["ms"]))
-    ]
-    return "Each peer in torch fp32, in its best layout.\n\n" + _table(header, lines)
+    alike = {(row["network"], row["backend"], row["precision"]): row for row in rows}
+    header = ["student in"]
+    lines = [[f"{row['backend']} {row['precision']}"] for row in ours]
+    for name in peers:
+        header += [f"time of {name}", f"of {name} in the same", f"memory of {name}"]
+        for line, row in zip(lines, ours, strict=True):
+            same = alike.get((name, row["backend"], row["precision"]), {})
+            line.append(_format_quotient(plain[name]["ms"], row["ms"]))
+            line.append(_format_quotient(same.get("ms"), row["ms"]))
+            line.append(_format_quotient(plain[name]["peak_mib"], row["peak_mib"]))
+    return f"{RATIOS}\n\n{_table(header, lines)}"
 
 
 def format_bounds(row: Row) -> str:
-    """Return each block beside its bound, the whole beside the sum, and where the rest goes."""
+    """Return each block beside its bound, the whole beside the sums, and where the rest goes."""
     blocks: Mapping[str, Row] = row["blocks"]
-    bound, whole = sum_bounds(blocks), float(row["ms"])
+    whole = float(row["ms"])
+    bound = sum_bounds(blocks)
     told = [
         f"### The student's blocks against the machine, {row['backend']} {row['precision']}",
-        "A block's bound is the larger of its multiply-accumulates at the measured peak and its "
-        "bytes at the measured bandwidth, layer by layer, then summed. A convolution reads its "
-        "input and weights once and writes its output once, batch norm and activation being "
-        "folded into it; resizing and pooling read and write once; a sum or product of two maps "
-        "reads the second; all else is free. The times of the blocks are OpenVINO's counters, "
-        "the whole is the median of the table above.",
+        BOUNDS.format(whole=whole, counted=row["counted_ms"], share=row["share_of_peak"]),
     ]
     lines = [_format_block(name, block) for name, block in blocks.items()]
-    counted = sum(block["ms"] for block in blocks.values())
-    lines.append(["outside the counters", "", "", "", f"{whole - counted:.1f}", ""])
     lines.append(["**whole**", "", "", f"{bound:.1f}", f"{whole:.1f}", f"{whole / bound:.2f}"])
     header = ["block", "MACs", "MiB", "bound ms", "ms", "times its bound"]
     return "\n\n".join([*told, _table(header, lines), tell_losses(blocks, whole=whole)])
 
 
-def sum_bounds(blocks: Mapping[str, Row]) -> float:
-    """Return the bound of the whole."""
-    return float(sum(block.get("bound_ms", 0.0) for block in blocks.values()))
+def sum_bounds(blocks: Mapping[str, Row], key: str = "bound_ms") -> float:
+    """Return the bound of the whole; with `layers_bound_ms` the one layer by layer."""
+    return float(sum(block.get(key, 0.0) for block in blocks.values()))
 
 
 def tell_losses(blocks: Mapping[str, Row], *, whole: float) -> str:
     """Say in which blocks the time over the bound goes."""
     over = {name: block["ms"] - block.get("bound_ms", 0.0) for name, block in blocks.items()}
     lost = sorted(((ms, name) for name, ms in over.items() if ms > 0), reverse=True)[:SHARES]
-    bound = sum_bounds(blocks)
-    named = [f"{_name_rest(name)} ({ms:.1f} ms)" for ms, name in lost]
+    bound, layers = sum_bounds(blocks), sum_bounds(blocks, "layers_bound_ms")
+    named = [f"{name} ({ms:.1f} ms)" for ms, name in lost]
     rest = f" Most of what is over the bound: {', '.join(named)}." if named else ""
-    return f"The whole takes {whole / bound:.2f} times its bound of {bound:.1f} ms.{rest}"
+    return (
+        f"The whole takes {whole / bound:.2f} times its bound block by block, {bound:.1f} ms, and "
+        f"{whole / layers:.2f} times the sum of the larger of the two for each single layer, "
+        f"{layers:.1f} ms.{rest}"
+    )
 
 
 def format_training(rows: Iterable[Row]) -> str:
@@ -137,18 +153,19 @@ def format_training(rows: Iterable[Row]) -> str:
         for row in steps
     ]
     title = f"## Training step, {steps[0]['window']}^3, batch 1, fp32: forward, backward, AdamW"
+    title += "\n\nIn the layout that was best at inference."
     return title + "\n\n" + _table(["network", "params", "ms"], lines)
 
 
 def _plain(rows: Iterable[Row]) -> dict[str, Row]:
-    plain = ("torch", "fp32")
-    return {row["network"]: row for row in rows if (row["backend"], row["precision"]) == plain}
+    return {row["network"]: row for row in rows if is_plain(row)}
 
 
 def _format_time(row: Row | None) -> str:
     if row is None:
         return "-"
-    layout = f" {'cl'[row['layout'] != 'contiguous']}" if row["backend"] == "torch" else ""
+    letter = {"contiguous": " c", "channels_last_3d": " l"}[row["layout"]]
+    layout = letter if row["backend"].startswith("torch") else ""
     return f"{row['ms']:,.1f}{layout}"
 
 
@@ -162,14 +179,10 @@ def _format_quotient(above: float | None, below: float | None) -> str:
 
 def _format_block(name: str, block: Row) -> list[str]:
     if not block.get("bound_ms"):
-        return [_name_rest(name), "", "", "", f"{block['ms']:.1f}", ""]
+        return [name, "", "", "", f"{block['ms']:.1f}", ""]
     macs, bound = format_count(int(block["macs"])), block["bound_ms"]
     figures = [f"{block['mib']:.1f}", f"{bound:.2f}", f"{block['ms']:.2f}"]
     return [name, macs, *figures, f"{block['ms'] / bound:.2f}"]
-
-
-def _name_rest(name: str) -> str:
-    return "changes of layout between layers" if name == ELSEWHERE else name
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from docs.studies.benchmark.timing import is_plain
 from monai_kd.files import replace_file
 
 OURS = {"student": "#d55e00", "teacher": "#0072b2", "teacher-small": "#0072b2"}
@@ -28,7 +29,7 @@ def write_plot(rows: Sequence[Mapping[str, Any]], file: Path) -> None:
 
 
 def _draw(axes: Axes, rows: Sequence[Mapping[str, Any]], window: int) -> None:
-    points = [row for row in rows if _is_plain(row) or row["network"] == "student"]
+    points = [row for row in rows if is_plain(row) or row["network"] == "student"]
     for row in points:
         colour = OURS.get(row["network"], THEIRS)
         axes.scatter(row["params"], row["ms"], s=42, color=colour, marker=MARKERS[row["backend"]])
@@ -55,7 +56,7 @@ def _label(axes: Axes, points: Sequence[Mapping[str, Any]]) -> None:
             near = 1 / 5 < parameters / row["params"] < 5
             height = max(height, other * step) if near else height
         placed.append((row["params"], height))
-        way = "" if _is_plain(row) else f" {row['backend'].replace('_', '.')} {row['precision']}"
+        way = "" if is_plain(row) else f" {row['backend'].replace('_', '.')} {row['precision']}"
         axes.annotate(
             f"{row['network']}{way}",
             (row["params"], row["ms"]),
@@ -65,7 +66,3 @@ def _label(axes: Axes, points: Sequence[Mapping[str, Any]]) -> None:
             color=OURS.get(row["network"], "#333333"),
             arrowprops={"arrowstyle": "-", "linewidth": 0.4, "color": "#999999"},
         )
-
-
-def _is_plain(row: Mapping[str, Any]) -> bool:
-    return bool((row["backend"], row["precision"]) == ("torch", "fp32"))

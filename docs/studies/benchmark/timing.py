@@ -1,43 +1,61 @@
-"""Interleaved rounds: every candidate in turn, so that whatever else happens hits all alike."""
+"""Interleaved rounds: every call in turn, so that whatever else happens hits all alike."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from statistics import median
+from typing import Any, TypeVar
 
 from docs.studies.benchmark.backends import Call, Candidate
 
-SECONDS = 4.0  # for one candidate, as long as that is enough for the least rounds
+Key = TypeVar("Key", bound=Hashable)
+Tell = Callable[[str], None]
+SECONDS = 2.0  # for one candidate, as long as that is enough for the least rounds
 ROUNDS = (5, 25)
 SLOW_MS, SLOW_ROUNDS = 3000.0, 3
-WARM_BELOW_MS = 1000.0  # a call shorter than that follows another of its own, which is not counted
-BEATEN = 1.1  # a layout that much slower at the first call is not measured again
+BEATEN = 1.5  # a layout that much slower in the first round is not measured again
 
 
-def time_rounds(
-    calls: Mapping[Candidate, Call], *, tell: Callable[[str], None]
-) -> dict[Candidate, list[float]]:
-    """Return the milliseconds of each candidate, one for each of its rounds."""
-    tried = {candidate: _time_first(candidate, call, tell) for candidate, call in calls.items()}
-    first = {candidate: ms for candidate, ms in tried.items() if ms is not None}
-    rounds = {c: 0 if _is_beaten(c, first) else plan_rounds(ms) for c, ms in first.items()}
-    times: dict[Candidate, list[float]] = {c: [] if rounds[c] else [ms] for c, ms in first.items()}
+def time_calls(
+    calls: Mapping[Key, Call], *, tell: Tell, row_of: Callable[[Key], Hashable] = lambda key: key
+) -> dict[Key, list[float]]:
+    """Return the milliseconds of each call that works, one for each of its rounds.
+
+    Each is called once for nothing. After the first round only those go on that are about as fast
+    as the fastest of their row, say of the layouts of one network; the others are left out.
+    """
+    works = [key for key, call in calls.items() if does_work(key, call, tell=tell)]
+    times = {key: [time_call(calls[key])] for key in works}
+    rows: dict[Hashable, list[float]] = defaultdict(list)
+    for key, (first,) in times.items():
+        rows[row_of(key)].append(first)
+    times = {key: ms for key, ms in times.items() if ms[0] <= BEATEN * min(rows[row_of(key)])}
+    rounds = {key: plan_rounds(ms[0]) - 1 for key, ms in times.items()}
     total = max(rounds.values(), default=0)
     for turn in range(1, total + 1):
-        for candidate, milliseconds in first.items():
-            if takes_part(turn, rounds=rounds[candidate], total=total):
-                if milliseconds < WARM_BELOW_MS:
-                    calls[candidate]()
-                times[candidate].append(time_call(calls[candidate]))
-    for candidate, taken in times.items():
-        tell(f"{candidate.title}: {median(taken):.1f} ms, median of {len(taken)}")
+        for key, taken in times.items():
+            if takes_part(turn, rounds=rounds[key], total=total):
+                taken.append(time_call(calls[key]))
+    for key, taken in times.items():
+        tell(f"{key}: {median(taken):.1f} ms, median of {len(taken)}")
     return times
 
 
+def does_work(key: object, call: Call, *, tell: Tell) -> bool:
+    """Call once, which warms up, and tell why it fails where it does."""
+    try:
+        call()
+    except Exception as error:  # a compiler may be missing, memory may not suffice
+        tell_failure(key, error, tell=tell)
+        return False
+    return True
+
+
 def plan_rounds(milliseconds: float) -> int:
-    """Return how often a call of that length is repeated."""
+    """Return how often a call of that length is timed."""
     if milliseconds > SLOW_MS:
         return SLOW_ROUNDS
-    return min(max(int(500 * SECONDS / milliseconds), ROUNDS[0]), ROUNDS[1])
+    return min(max(int(1000 * SECONDS / milliseconds), ROUNDS[0]), ROUNDS[1])
 
 
 def takes_part(turn: int, *, rounds: int, total: int) -> bool:
@@ -52,24 +70,25 @@ def time_call(call: Call) -> float:
     return 1000 * (time.perf_counter() - start)
 
 
-def name_error(error: Exception) -> str:
-    """Return the kind of an error and the start of its first line."""
-    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:160]}"
+def tell_failure(key: object, error: Exception, *, tell: Tell) -> None:
+    """Tell the kind of an error and the start of its first line."""
+    line = str(error).strip().partition("\n")[0][:160]
+    tell(f"{key}: not possible, {type(error).__name__}: {line}")
 
 
-def _time_first(candidate: Candidate, call: Call, tell: Callable[[str], None]) -> float | None:
-    """Time a call after one that warms up, unless that alone takes long; nothing if it fails."""
-    try:
-        milliseconds = time_call(call)
-        if milliseconds < SLOW_MS or candidate.backend == "torch_compile":
-            milliseconds = time_call(call)
-    except Exception as error:  # a compiler may be missing, memory may not suffice
-        tell(f"{candidate.title}: not possible, {name_error(error)}")
-        return None
-    tell(f"{candidate.title}: {milliseconds:.0f} ms at first")
-    return milliseconds
+def make_rows(times: Mapping[Candidate, Sequence[float]]) -> list[dict[str, Any]]:
+    """Return a row for the best layout of each network, runtime and precision."""
+    layouts: dict[tuple[str, str, str, int], dict[str, float]] = defaultdict(dict)
+    for candidate, taken in times.items():
+        layouts[candidate.row][candidate.layout] = round(median(taken), 3)
+    rows = []
+    for key, medians in layouts.items():
+        row = dict(zip(("network", "backend", "precision", "window"), key, strict=True))
+        layout = min(medians, key=medians.__getitem__)
+        rows.append(row | {"ms": medians[layout], "layout": layout, "ms_by_layout": medians})
+    return rows
 
 
-def _is_beaten(candidate: Candidate, first: Mapping[Candidate, float]) -> bool:
-    rivals = [ms for other, ms in first.items() if other.row == candidate.row]
-    return first[candidate] > BEATEN * min(rivals)
+def is_plain(row: Mapping[str, Any]) -> bool:
+    """Say whether a row is torch fp32, in which every network is measured."""
+    return bool((row["backend"], row["precision"]) == ("torch", "fp32"))

@@ -6,6 +6,7 @@ from torch import nn
 from docs.studies.benchmark.backends import LAYOUTS, Call, Candidate, make_image
 from docs.studies.benchmark.networks import make_network
 
+WINDOW = 96
 LEARNING_RATE = 1e-4
 
 

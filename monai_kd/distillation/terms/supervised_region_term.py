@@ -17,13 +17,13 @@ class SupervisedRegionTerm(nn.Module):
     Dice is pooled over the batch, so that a window without tumour does not turn it into noise.
 
     With deep supervision it is the mean over levels, finest first, with weights 1, 1/2, 1/4, ...
-    The label of a coarser voxel is the region's share of it. The nearest voxel, which MONAI's
-    `DeepSupervisionLoss` takes, would lose a rim of one voxel or double it.
+    The label of a coarser voxel is the region's share of it, and Dice is least there. The nearest
+    voxel, which MONAI's `DeepSupervisionLoss` takes, would lose a rim of one voxel or double it.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.dice = DiceLoss(sigmoid=True, batch=True)
+        self.dice = DiceLoss(sigmoid=True, batch=True, soft_label=True)
 
     def forward(self, output: DistillationOutput, label: Tensor) -> Tensor:
         """Dice loss plus the mean binary cross-entropy."""
