@@ -13,7 +13,6 @@ import json
 import os
 import statistics
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,9 +23,11 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import torch
 from monai.bundle import ConfigParser, ConfigWorkflow
+from rich.console import Console
 from torch import Tensor, nn
 
 from docs.studies.benchmark.environment import ALLOCATOR, benchmark_environment
+from docs.studies.benchmark.timing import time_calls
 from monai_kd.experiment import Comparison
 from monai_kd.networks.efficientnet_student import STAGES, Stage
 
@@ -39,16 +40,14 @@ EPOCHS = 12
 CHOSEN = "student (chosen)"
 
 
-def describe(*, kinds: str = "eem", expansion: int = 4, detail: int = 0, **other: Any) -> Settings:
-    """Settings of a student: kinds of the three coarser scales by initial, blocks at the finest."""
+def describe(kinds: str, *, expansion: int = 4) -> Settings:
+    """Settings of a student, the kinds of its three coarser scales by initial."""
     names = {"e": "early", "m": "mbconv", "f": "fused"}
     coarse = [
         stage._replace(kind=names[kind], expansion=min(expansion, 2) if kind == "f" else expansion)
         for stage, kind in zip(STAGES[1:], kinds, strict=True)
     ]
-    fine = STAGES[0]._replace(repeats=detail, expansion=2, kind="mbconv" if detail else "early")
-    stages = [[*stage] for stage in (fine, *coarse)]
-    return {"_target_": STUDENT, "stages": stages, **other}
+    return {"_target_": STUDENT, "stages": [[*stage] for stage in (STAGES[0], *coarse)]}
 
 
 def describe_patches(*channels: int) -> Settings:
@@ -60,12 +59,10 @@ def describe_patches(*channels: int) -> Settings:
 
 DESIGNS: dict[str, Settings] = {
     CHOSEN: {"_target_": STUDENT},
-    "early everywhere": describe(kinds="eee"),
-    "MBConv everywhere": describe(kinds="mmm"),
-    "MBConv, squeeze-excitation": describe(kinds="mmm", squeeze_excitation=True),
-    "MBConv, expansion 2": describe(kinds="mmm", expansion=2),
-    "fused high": describe(kinds="fmm"),
-    "MBConv at half resolution": describe(detail=1),
+    "early everywhere": describe("eee"),
+    "MBConv everywhere": describe("mmm"),
+    "MBConv, expansion 2": describe("mmm", expansion=2),
+    "fused high": describe("fmm"),
     "patches of 4": describe_patches(48, 96, 160),
     "SegResNet": {
         "_target_": "SegResNet",
@@ -143,18 +140,14 @@ def open_bundle(name: str, seed: int, *, folder: Path, epochs: int, rate: float)
     return workflow
 
 
-def time_networks(names: list[str], *, window: int, rounds: int) -> dict[str, float]:
+def time_networks(names: list[str], *, window: int) -> dict[str, float]:
     """Median milliseconds of one window in torch fp32, in the better of two layouts."""
     calls = {(name, last): prepare(name, window, last) for name in names for last in (False, True)}
-    taken: dict[tuple[str, bool], list[float]] = {key: [] for key in calls}
-    for turn in range(rounds + 1):
-        for key, call in calls.items():
-            start = time.perf_counter()
-            call()
-            if turn > 0:
-                taken[key].append(1000 * (time.perf_counter() - start))
-    medians = {key: statistics.median(values) for key, values in taken.items()}
-    return {name: min(medians[name, False], medians[name, True]) for name in names}
+    times = time_calls(calls, tell=Console().print, row_of=lambda key: key[0])
+    medians = {key: statistics.median(taken) for key, taken in times.items()}
+    return {
+        name: min(ms for (network, _), ms in medians.items() if network == name) for name in names
+    }
 
 
 def count_parameters(name: str) -> int:
@@ -203,7 +196,7 @@ def summarise(rows: dict[str, list[Settings]], milliseconds: dict[str, float]) -
 def write_table(summary: list[Settings], file: Path) -> None:
     """Markdown, the fastest first."""
     lines = [
-        "| network | parameters | ms | validation | test Dice | each seed | ET | test Dice per second |",
+        "| network | parameters | ms | validation | test Dice | each seed | ET | Dice per second |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in sorted(summary, key=lambda row: float(row["ms"])):
@@ -252,7 +245,6 @@ def main() -> None:
     parser.add_argument("--names", nargs="+", default=list(DESIGNS), choices=list(DESIGNS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--epochs", type=int, default=EPOCHS)
-    parser.add_argument("--rounds", type=int, default=5, help="of timing")
     parser.add_argument("--output", type=Path, default=Path("docs/benchmarks"))
     parser.add_argument("--train-only", action="store_true", help="time and write nothing")
     args = parser.parse_args()
@@ -265,7 +257,7 @@ def main() -> None:
     }
     if args.train_only:
         return
-    summary = summarise(rows, time_networks(args.names, window=128, rounds=args.rounds))
+    summary = summarise(rows, time_networks(args.names, window=128))
     args.output.mkdir(parents=True, exist_ok=True)
     (args.folder / "designs.json").write_text(json.dumps(summary, indent=1))
     write_table(summary, args.output / "designs.md")

@@ -76,6 +76,10 @@ def test_layer_that_bounds_do_not_know_is_an_error(tmp_path: Path) -> None:
         list_units(file, SHAPE)
 
 
+def test_teacher_is_the_one_of_the_full_recipe() -> None:
+    assert 90e6 < count_window("teacher", WINDOW)["params"] < 110e6
+
+
 @pytest.mark.parametrize("rounds", [0, 1, 3, 7])
 def test_rounds_are_spread_evenly(rounds: int) -> None:
     turns = [turn for turn in range(1, 8) if takes_part(turn, rounds=rounds, total=7)]

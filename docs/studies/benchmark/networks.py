@@ -40,15 +40,9 @@ def count_window(name: str, window: int) -> dict[str, int]:
 
 def _make_teacher(_: int) -> nn.Module:
     """Ours at full size, as the recipe for CUDA has it."""
-    parser = ConfigParser(
-        {
-            "settings": ConfigParser.load_config_file(BUNDLES / "recipes.yaml")["full"],
-            "teacher_fusion": ConfigParser.load_config_file(BUNDLES / "distill.yaml")[
-                "teacher_fusion"
-            ],
-            "teacher": ConfigParser.load_config_file(BUNDLES / "networks.yaml")["teacher"],
-        }
-    )
+    settings = ConfigParser.load_config_file(BUNDLES / "recipes.yaml")["full"]
+    described = ConfigParser.load_config_file(BUNDLES / "networks.yaml")["teacher"]
+    parser = ConfigParser({"settings": settings, "teacher": described})
     network: nn.Module = parser.get_parsed_content("teacher")
     return network
 
