@@ -40,14 +40,16 @@ EPOCHS = 12
 CHOSEN = "student (chosen)"
 
 
-def describe(kinds: str, *, expansion: int = 4) -> Settings:
-    """Settings of a student, the kinds of its three coarser scales by initial."""
+def describe(kinds: str, *, expansion: int = 4, detail: int = 16) -> Settings:
+    """Settings of a student of three deepest blocks; kinds of the coarser scales by initial."""
     names = {"e": "early", "m": "mbconv", "f": "fused"}
     coarse = [
         stage._replace(kind=names[kind], expansion=min(expansion, 2) if kind == "f" else expansion)
         for stage, kind in zip(STAGES[1:], kinds, strict=True)
     ]
-    return {"_target_": STUDENT, "stages": [[*stage] for stage in (STAGES[0], *coarse)]}
+    coarse[-1] = coarse[-1]._replace(repeats=3)
+    fine = STAGES[0]._replace(channels=detail)
+    return {"_target_": STUDENT, "stages": [[*stage] for stage in (fine, *coarse)]}
 
 
 def describe_patches(*channels: int) -> Settings:
@@ -59,8 +61,11 @@ def describe_patches(*channels: int) -> Settings:
 
 DESIGNS: dict[str, Settings] = {
     CHOSEN: {"_target_": STUDENT},
+    "a third deep block": describe("eem"),
+    "and 8 channels high": describe("eem", detail=8),
     "early everywhere": describe("eee"),
     "MBConv everywhere": describe("mmm"),
+    "MBConv, squeeze-excitation": {**describe("mmm"), "squeeze_excitation": True},
     "MBConv, expansion 2": describe("mmm", expansion=2),
     "fused high": describe("fmm"),
     "patches of 4": describe_patches(48, 96, 160),

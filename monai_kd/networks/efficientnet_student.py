@@ -39,7 +39,7 @@ STAGES = (
     Stage(channels=16, repeats=0, expansion=1, kind="early"),
     Stage(channels=32, repeats=2, expansion=4, kind="early"),
     Stage(channels=80, repeats=2, expansion=4, kind="early"),
-    Stage(channels=160, repeats=3, expansion=4, kind="mbconv"),
+    Stage(channels=160, repeats=2, expansion=4, kind="mbconv"),
 )
 
 

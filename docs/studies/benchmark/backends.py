@@ -11,6 +11,7 @@ import onnxruntime
 import openvino
 import torch
 from numpy.typing import NDArray
+from openvino.preprocess import PrePostProcessor
 from torch import nn
 
 from docs.studies.benchmark.networks import CHANNELS, make_network
@@ -45,7 +46,7 @@ class Candidate:
 
     def __str__(self) -> str:
         """How it is told to a person."""
-        layout = f" {self.layout}" if self.backend == "torch" else ""
+        layout = f" {self.layout}" if self.backend in ("torch", "openvino") else ""
         return f"{self.network} {self.backend} {self.precision}{layout} {self.window}^3"
 
     @property
@@ -60,13 +61,23 @@ def prepare(candidate: Candidate, files: Path) -> Call:
     image = make_image(candidate.window)
     if candidate.backend.startswith("torch"):
         return prepare_torch(candidate, image)
-    file, array = files / candidate.onnx_file, image.numpy()
+    file, array = files / candidate.onnx_file, arrange(image, candidate.layout)
     compiled = (
         compile_onnxruntime(file)
         if candidate.backend == "onnxruntime"
-        else compile_openvino(file, candidate.precision, shape=array.shape)
+        else compile_openvino(
+            file, candidate.precision, shape=tuple(image.shape), layout=candidate.layout
+        )
     )
     return lambda: compiled(array)
+
+
+def arrange(image: torch.Tensor, layout: str) -> Array:
+    """Return `(B, C, D, H, W)` as it is, or as `(B, D, H, W, C)`."""
+    if layout == "channels_last_3d":
+        image = image.movedim(1, -1).contiguous()
+    array: Array = image.numpy()
+    return array
 
 
 def make_image(window: int) -> torch.Tensor:
@@ -97,14 +108,18 @@ def prepare_torch(candidate: Candidate, image: torch.Tensor) -> Call:
 
 
 def compile_openvino(
-    file: Path, precision: str = "fp32", *, shape: tuple[int, ...] | None = None
+    file: Path,
+    precision: str = "fp32",
+    *,
+    shape: tuple[int, ...] | None = None,
+    layout: str = "contiguous",
 ) -> Callable[[Array], Array]:
     """Return the network of an ONNX file as a function; with `shape`, for images of that alone.
 
     The result is a copy-free view that the next call overwrites. Precision int8 asks for a file
-    that `quantise` wrote.
+    that `quantise` wrote. With channels last, image and logits are `(B, D, H, W, C)`.
     """
-    compiled = compile_model(file, precision, shape=shape)
+    compiled = compile_model(file, precision, shape=shape, layout=layout)
     requests: list[openvino.InferRequest] = []  # made at the first call, as it takes the memory
 
     def forward(image: Array) -> Array:
@@ -117,13 +132,24 @@ def compile_openvino(
 
 
 def compile_model(
-    file: Path, precision: str, *, shape: tuple[int, ...] | None = None, count: bool = False
+    file: Path,
+    precision: str,
+    *,
+    shape: tuple[int, ...] | None = None,
+    layout: str = "contiguous",
+    count: bool = False,
 ) -> openvino.CompiledModel:
     """Compile for one image at a time on as many threads as torch has."""
     core = openvino_core()
     model = core.read_model(file)
     if shape is not None:
         model.reshape(list(shape))
+    if layout == "channels_last_3d":
+        steps = PrePostProcessor(model)
+        for end in (steps.input(), steps.output()):
+            end.tensor().set_layout(openvino.Layout("NDHWC"))
+            end.model().set_layout(openvino.Layout("NCDHW"))
+        model = steps.build()
     settings = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": HINTS[precision],

@@ -12,7 +12,7 @@ from typing import Any
 import openvino
 from openvino.passes import ConstantFolding, Manager
 
-from docs.studies.benchmark.backends import compile_model, make_image, openvino_core
+from docs.studies.benchmark.backends import arrange, compile_model, make_image, openvino_core
 
 ROUNDS = 15
 # Leading axes of the weights that are the channels of the output, transposed: of the input.
@@ -62,12 +62,14 @@ def bound_blocks(units: Iterable[Unit], **machine: Any) -> dict[str, dict[str, f
     return {name: _bound_block(name, found, machine) for name, found in blocks.items()}
 
 
-def time_blocks(file: Path, shape: tuple[int, ...], *, precision: str) -> dict[str, float]:
+def time_blocks(
+    file: Path, shape: tuple[int, ...], *, precision: str, layout: str
+) -> dict[str, float]:
     """Return the milliseconds of each block by OpenVINO's counters, medians of several passes."""
-    compiled = compile_model(file, precision, shape=shape, count=True)
+    compiled = compile_model(file, precision, shape=shape, layout=layout, count=True)
     nodes = compiled.get_runtime_model().get_ordered_ops()
     blocks = {node.get_friendly_name(): _block_of(node) for node in nodes}
-    request, image = compiled.create_infer_request(), make_image(shape[-1]).numpy()
+    request, image = compiled.create_infer_request(), arrange(make_image(shape[-1]), layout)
     passes: dict[str, list[float]] = defaultdict(list)
     for _ in range(ROUNDS):
         request.infer({0: image}, share_inputs=True)

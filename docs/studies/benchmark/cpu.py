@@ -83,14 +83,15 @@ def list_candidates(
         light = full or name in LIGHT
         if native and light:
             found += [Candidate(name, "torch", "bf16", window, way) for way in layouts]
-            found += [Candidate(name, "openvino", "bf16", window)]
+            found += [Candidate(name, "openvino", "bf16", window, way) for way in LAYOUTS]
         elif student and (full or window <= EMULATED_WINDOW):
             found += [Candidate(name, "torch", "bf16", window, "channels_last_3d")]
         if full or student:
             found += [Candidate(name, "torch_compile", "fp32", window)]
         precisions = ["fp32"] * light + ["int8"] * (full or student)
-        ways = ("onnxruntime", "openvino")
-        found += [Candidate(name, way, kind, window) for kind in precisions for way in ways]
+        for kind in precisions:
+            found += [Candidate(name, "onnxruntime", kind, window)]
+            found += [Candidate(name, "openvino", kind, window, way) for way in LAYOUTS]
     return found
 
 
@@ -155,7 +156,7 @@ def _add_bounds(rows: list[Row], machine: Mapping[str, Any], files: Path) -> Non
             gb_s=machine["bandwidth_gb_s"],
             width=DTYPES[precision].itemsize,
         )
-        taken = time_blocks(file, shape, precision=precision)
+        taken = time_blocks(file, shape, precision=precision, layout=row["layout"])
         row["counted_ms"] = round(sum(taken.values()), 2)
         row["blocks"] = {
             name: {"ms": round(taken.get(name, 0.0) * row["ms"] / row["counted_ms"], 3)}

@@ -16,10 +16,11 @@ TITLE = """# How fast the networks are
 ![time against parameters]({plot})
 """
 CPU = """One process, interleaved rounds, medians, one window of four modalities, milliseconds. In
-torch every network has its best layout (c: contiguous, l: channels-last), in torch_compile
-contiguous alone; all have the same allocator, which keeps memory instead of returning it. Memory is
-how far one forward pass raises the process above image and weights. int8 is static quantisation;
-its calibration here is for speed alone, what it costs in Dice is measured elsewhere.
+torch and OpenVINO every network has its best layout, image and logits alike (c: contiguous, l:
+channels-last), in torch_compile and ONNX Runtime contiguous alone; all have the same allocator,
+which keeps memory instead of returning it. Memory is how far one forward pass raises the process
+above image and weights. int8 is static quantisation; its calibration here is for speed alone, what
+it costs in Dice stands in [results.md](../results.md#what-int8-costs).
 """
 CUDA = """Medians of calls timed on the device, one network after the other, batches of windows of
 four modalities, milliseconds a batch. Every network has its best layout (c: contiguous, l:
@@ -165,7 +166,7 @@ def _format_time(row: Row | None) -> str:
     if row is None:
         return "-"
     letter = {"contiguous": " c", "channels_last_3d": " l"}[row["layout"]]
-    layout = letter if row["backend"].startswith("torch") else ""
+    layout = letter if row["backend"].startswith(("torch", "openvino")) else ""
     return f"{row['ms']:,.1f}{layout}"
 
 

@@ -45,7 +45,7 @@ def quantise(
             temporary,
             _Windows(windows),
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=[*CONVOLUTIONS, "Resize"],
+            op_types_to_quantize=["Conv"],
             nodes_to_exclude=[_first_convolution(onnx_file)],
             per_channel=True,
             activation_type=QuantType.QUInt8,
