@@ -10,9 +10,7 @@ designs.md and designs.png into --output.
 
 import argparse
 import json
-import os
 import statistics
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,7 +24,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 from rich.console import Console
 from torch import Tensor, nn
 
-from docs.studies.benchmark.environment import ALLOCATOR, benchmark_environment
+from docs.studies.benchmark.environment import is_prepared, restart
 from docs.studies.benchmark.timing import time_calls
 from monai_kd.experiment import Comparison
 from monai_kd.networks.efficientnet_student import STAGES, Stage
@@ -250,9 +248,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("docs/benchmarks"))
     parser.add_argument("--train-only", action="store_true", help="time and write nothing")
     args = parser.parse_args()
-    if ALLOCATOR.items() - os.environ.items():
-        again = [sys.executable, "-m", "docs.studies.designs", *sys.argv[1:]]
-        os.execve(sys.executable, again, benchmark_environment())  # noqa: S606  # no shell
+    if not is_prepared():
+        restart("docs.studies.designs")
     rows = {
         name: train_seeds(name, args.seeds, folder=args.folder, epochs=args.epochs)
         for name in args.names

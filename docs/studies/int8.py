@@ -9,20 +9,23 @@ yet is trained.
 import argparse
 import statistics
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from monai.bundle import ConfigParser
+from monai.inferers import Inferer
 from monai.metrics import DiceMetric
+from monai.transforms import CenterSpatialCrop, Compose, SpatialPad
 from torch import Tensor
 
 from docs.studies.benchmark.backends import compile_openvino
 from docs.studies.benchmark.quantisation import quantise
 from docs.studies.designs import CHOSEN, EPOCHS, RATE, name_run, open_bundle, train
 from monai_kd.experiment import load_weights
+from monai_kd.experiment.history import summarise_dice
 from monai_kd.export import write_onnx
 
 CALIBRATION_CASES = 24  # training cases, one window of each
@@ -36,53 +39,43 @@ def compare(seed: int, folder: Path, scratch: Path) -> tuple[float, float, float
     window = parser.get_parsed_content("window")
     plain = write_onnx(network, scratch / "student.onnx", image=torch.zeros(1, 4, *window))
     integer = quantise(plain, list_windows(parser, window))
-    masks = [predict(parser, file, kind) for file, kind in ((plain, "fp32"), (integer, "int8"))]
+    cases = list(parser.get_parsed_content("test#dataset"))
+    inferer = parser.get_parsed_content("validate#inferer")
+    masks = [predict(cases, compile_openvino(plain), inferer)]
+    masks += [predict(cases, compile_openvino(integer, "int8"), inferer)]
     differ = statistics.mean(
         float((a != b).float().mean()) for a, b in zip(*masks, strict=True)
     ) / statistics.mean(float(a.any(0).float().mean()) for a in masks[0])
-    return *(score(parser, found) for found in masks), differ
+    regions = parser.get_parsed_content("regions")
+    return *(score(cases, found, regions) for found in masks), differ
 
 
 def list_windows(parser: ConfigParser, window: list[int]) -> list[np.ndarray]:
-    """Windows round the middle of training cases."""
+    """Windows round the middle of training cases, padded where a case is smaller."""
     cases = parser.get_parsed_content("train#dataset_list")[:CALIBRATION_CASES]
     load = parser.get_parsed_content("validate#preprocessing")
-    return [cut(load(case)["image"].as_tensor(), window) for case in cases]
+    cut = Compose([SpatialPad(window, method="end"), CenterSpatialCrop(window)])
+    return [cut(load(case)["image"].as_tensor())[None].numpy() for case in cases]
 
 
-def cut(image: Tensor, window: list[int]) -> np.ndarray:
-    """The middle of a volume, padded where it is smaller."""
-    edges = zip(image.shape[1:], window, strict=True)
-    places = [
-        slice(max(0, (size - edge) // 2), max(0, (size - edge) // 2) + edge) for size, edge in edges
-    ]
-    part = image[:, *places]
-    missing = [edge - size for size, edge in zip(part.shape[1:], window, strict=True)]
-    widths = [number for gap in reversed(missing) for number in (0, gap)]
-    return torch.nn.functional.pad(part, widths)[None].numpy()
-
-
-def predict(parser: ConfigParser, file: Path, precision: str) -> list[Tensor]:
-    """Masks of the test cases by sliding window in OpenVINO."""
-    run: Callable[[np.ndarray], np.ndarray] = compile_openvino(file, precision)
-    inferer = parser.get_parsed_content("validate#inferer")
+def predict(
+    cases: Sequence[dict[str, Any]], run: Callable[[np.ndarray], np.ndarray], inferer: Inferer
+) -> list[Tensor]:
+    """Masks of the cases by sliding window."""
 
     def forward(windows: Tensor) -> Tensor:
         return torch.from_numpy(run(np.ascontiguousarray(windows.numpy())).copy())
 
-    volumes = (
-        item["image"].as_tensor()[None] for item in parser.get_parsed_content("test#dataset")
-    )
-    return [inferer(volume, forward)[0] > 0 for volume in volumes]
+    return [inferer(case["image"].as_tensor()[None], forward)[0] > 0 for case in cases]
 
 
-def score(parser: ConfigParser, masks: list[Tensor]) -> float:
-    """Mean over regions of the mean Dice over cases that have the region."""
+def score(cases: Sequence[dict[str, Any]], masks: list[Tensor], regions: Sequence[str]) -> float:
+    """Mean Dice, as the comparison of the default run counts it."""
     metric = DiceMetric(reduction="none")
-    for mask, item in zip(masks, parser.get_parsed_content("test#dataset"), strict=True):
-        metric(mask[None].float(), item["label"].as_tensor()[None])
-    dice: Any = metric.aggregate()
-    return float(torch.nanmean(dice, dim=0).mean())
+    for case, mask in zip(cases, masks, strict=True):
+        metric(mask[None].float(), case["label"].as_tensor()[None])
+    mean = summarise_dice(metric.aggregate(), regions=regions)["mean"]
+    return float("nan") if mean is None else mean
 
 
 def main() -> None:
