@@ -1,12 +1,13 @@
 """Student and teacher on the same view."""
 
+from collections.abc import Callable
 from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from monai_kd.networks import to_network_output
-from monai_kd.outputs import DistillationOutput
+from monai_kd.outputs import DistillationOutput, NetworkOutput
 
 
 class Distiller(nn.Module):
@@ -16,19 +17,37 @@ class Distiller(nn.Module):
     of several levels, or to a `NetworkOutput` with features, as `TappedNetwork` does. The teacher
     stays in evaluation mode and gets no gradient, whatever mode the trainer sets. Without a
     teacher this is the twin's run: the same student, trained on its labels alone.
+
+    Args:
+        student: the network that learns.
+        teacher: the network it learns from.
+        wants_teacher: asked at every step whether the teacher is to be run, such as
+            `DistillationLoss.wants_teacher`; by default it always is.
     """
 
-    def __init__(self, student: nn.Module, *, teacher: nn.Module | None = None) -> None:
+    def __init__(
+        self,
+        student: nn.Module,
+        *,
+        teacher: nn.Module | None = None,
+        wants_teacher: Callable[[], bool] = lambda: True,
+    ) -> None:
         super().__init__()
         _check_apart(student, teacher)
         self.student = student
         self.teacher = None if teacher is None else teacher.eval().requires_grad_(False)
+        self.wants_teacher = wants_teacher
 
-    def forward(self, image: Tensor) -> DistillationOutput:
-        """What both networks say of the same image."""
+    def forward(self, image: Tensor, teacher_logits: Tensor | None = None) -> DistillationOutput:
+        """What both networks say of the same image; a view bank knows the teacher's logits."""
         student = to_network_output(self.student(image), image)
+        if not self.wants_teacher():
+            return DistillationOutput(student)
+        if teacher_logits is not None:
+            return DistillationOutput(student, NetworkOutput(teacher_logits))
         if self.teacher is None:
             return DistillationOutput(student)
+        _check_evaluating(self.teacher)
         with torch.no_grad():
             teacher = to_network_output(self.teacher(image), image)
         return DistillationOutput(student, teacher)
@@ -50,3 +69,13 @@ def _check_apart(student: nn.Module, teacher: nn.Module | None) -> None:
             f"student and teacher share {len(shared)} parameters, {shared[0]!r} first: give the "
             "distiller a teacher of its own, a deep copy perhaps"
         )
+
+
+def _check_evaluating(teacher: nn.Module) -> None:
+    """Dropout and batch statistics would make the teacher another network at every step."""
+    for name, module in teacher.named_modules():
+        if module.training:
+            raise RuntimeError(
+                f"the teacher's {name or 'root'!r} is in training mode, so it answers otherwise "
+                "than it was validated: call teacher.eval(), and train() on the distiller alone"
+            )

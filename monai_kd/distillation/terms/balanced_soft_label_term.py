@@ -5,6 +5,9 @@ from einops import reduce
 from torch import Tensor, nn
 from torch.nn import functional
 
+from monai_kd.distillation.reading import read_teacher, widen
+from monai_kd.distillation.reliability_gate import ReliabilityGate
+from monai_kd.distillation.terms.masks import dilate
 from monai_kd.outputs import DistillationOutput
 
 SUM_OVER_BATCH_AND_SPACE = "b r ... -> r"
@@ -22,9 +25,22 @@ class BalancedSoftLabelTerm(nn.Module):
     plain mean over voxels, 98 % of them background, drowns the tumour and may collapse a small
     student. `T^2` keeps the gradient's scale over temperatures (Hinton, Vinyals, Dean 2015,
     arXiv 1503.02531, section 2).
+
+    Args:
+        temperature: of both distributions.
+        dilation: by how many voxels the foreground is grown.
+        balanced: without it, the plain mean over voxels, for comparison.
+        gate: how far to trust the teacher in each voxel; the means are then weighted ones.
     """
 
-    def __init__(self, *, temperature: float = 2.0, dilation: int = 1) -> None:
+    def __init__(
+        self,
+        *,
+        temperature: float = 2.0,
+        dilation: int = 1,
+        balanced: bool = True,
+        gate: ReliabilityGate | None = None,
+    ) -> None:
         super().__init__()
         if temperature <= 0 or dilation < 0:
             raise ValueError(
@@ -33,27 +49,22 @@ class BalancedSoftLabelTerm(nn.Module):
             )
         self.temperature = temperature
         self.dilation = dilation
+        self.balanced = balanced
+        self.gate = gate
 
     def forward(self, output: DistillationOutput, label: Tensor) -> Tensor:
         """The balanced divergence, a scalar; `label` is `(B, R, D, H, W)` of 0 and 1."""
-        if output.teacher is None:
-            raise ValueError(
-                "a soft label needs a teacher: give the distiller one, or drop the term"
-            )
-        teacher_logits, student_logits = output.teacher.logits, output.student.logits
-        divergence = bernoulli_divergence(
-            teacher_logits / self.temperature, student_logits / self.temperature
-        )
-        foreground = self._dilate((label > 0.5) | (teacher_logits > 0))
+        teacher, student = widen(read_teacher(output).logits), widen(output.student.logits)
+        divergence = bernoulli_divergence(teacher / self.temperature, student / self.temperature)
+        trust = torch.ones_like(teacher) if self.gate is None else self.gate(teacher, label)
+        if not self.balanced:
+            return self.temperature**2 * _weighted_mean(divergence, trust).mean()
+        foreground = dilate(((label > 0.5) | (teacher > 0)).to(teacher), self.dilation)
         balanced = 0.5 * (
-            _masked_mean(divergence, foreground) + _masked_mean(divergence, ~foreground)
+            _weighted_mean(divergence, trust * foreground)
+            + _weighted_mean(divergence, trust * (1 - foreground))
         )
         return self.temperature**2 * balanced.mean()
-
-    def _dilate(self, mask: Tensor) -> Tensor:
-        pool = functional.max_pool3d if mask.ndim == 5 else functional.max_pool2d
-        size = 2 * self.dilation + 1
-        return pool(mask.float(), size, stride=1, padding=self.dilation) > 0.5
 
 
 def bernoulli_divergence(teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
@@ -68,8 +79,8 @@ def bernoulli_divergence(teacher_logits: Tensor, student_logits: Tensor) -> Tens
     return cross_entropy - entropy
 
 
-def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean per region over batch and space, zero where the mask is empty."""
-    total = reduce(values * mask, SUM_OVER_BATCH_AND_SPACE, "sum")
-    count = reduce(mask.to(values.dtype), SUM_OVER_BATCH_AND_SPACE, "sum")
-    return total / count.clamp(min=1)
+def _weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
+    """Mean per region over batch and space, zero where there is no weight."""
+    total = reduce(values * weights, SUM_OVER_BATCH_AND_SPACE, "sum")
+    weight = reduce(weights, SUM_OVER_BATCH_AND_SPACE, "sum")
+    return total / weight.clamp(min=torch.finfo(weight.dtype).eps)

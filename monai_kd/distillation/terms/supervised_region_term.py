@@ -7,6 +7,7 @@ from monai.networks.layers.factories import Pool
 from torch import Tensor, nn
 from torch.nn import functional
 
+from monai_kd.distillation.reading import is_labelled, select_windows, widen
 from monai_kd.networks import list_levels
 from monai_kd.outputs import DistillationOutput
 
@@ -19,7 +20,10 @@ class SupervisedRegionTerm(nn.Module):
     With deep supervision it is the mean over levels, finest first, with weights 1, 1/2, 1/4, ...
     The label of a coarser voxel is the region's share of it, and Dice is least there. The nearest
     voxel, which MONAI's `DeepSupervisionLoss` takes, would lose a rim of one voxel or double it.
+    Windows without a label, -1 where the truth is unknown, are skipped.
     """
+
+    needs_teacher = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,6 +31,10 @@ class SupervisedRegionTerm(nn.Module):
 
     def forward(self, output: DistillationOutput, label: Tensor) -> Tensor:
         """Dice loss plus the mean binary cross-entropy."""
+        labelled = is_labelled(label)
+        if not bool(labelled.any()):
+            return 0 * output.student.logits.sum()
+        output, label = select_windows(output, label, keep=labelled)
         levels = list_levels(output.student)
         weights = [0.5**level for level in range(len(levels))]
         losses = (
@@ -37,7 +45,7 @@ class SupervisedRegionTerm(nn.Module):
 
     def _compare(self, logits: Tensor, label: Tensor) -> Tensor:
         label = shrink_label(label, size=logits.shape[2:])
-        logits = logits.float()  # a sum over half a million voxels is coarse in half precision
+        logits = widen(logits)
         dice: Tensor = self.dice(logits, label)
         return dice + functional.binary_cross_entropy_with_logits(logits, label)
 

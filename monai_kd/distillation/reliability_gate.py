@@ -1,0 +1,28 @@
+"""How far to trust the teacher, voxel by voxel."""
+
+import math
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional
+
+from monai_kd.distillation.reading import is_labelled
+
+
+class ReliabilityGate(nn.Module):
+    """Weights from 0 to 1 of the size of the logits.
+
+    Where the label is known, the probability that the teacher gives to the truth; elsewhere its
+    confidence, one minus the entropy of its probability in bits.
+    """
+
+    def forward(self, teacher_logits: Tensor, label: Tensor) -> Tensor:
+        """Weigh `(B, R, D, H, W)`; `label` is 0 and 1, or -1 where unknown."""
+        probability = torch.sigmoid(teacher_logits)
+        correctness = torch.where(label > 0.5, probability, 1 - probability)
+        entropy = functional.binary_cross_entropy_with_logits(
+            teacher_logits, probability, reduction="none"
+        )
+        labelled = rearrange(is_labelled(label), "b -> b" + " 1" * (label.ndim - 1))
+        return torch.where(labelled, correctness, 1 - entropy / math.log(2))

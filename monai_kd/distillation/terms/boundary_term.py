@@ -1,0 +1,41 @@
+"""The rim of each region, where overlap is won and lost."""
+
+from einops import reduce
+from torch import Tensor, nn
+
+from monai_kd.distillation.reading import read_teacher, widen
+from monai_kd.distillation.terms.balanced_soft_label_term import bernoulli_divergence
+from monai_kd.distillation.terms.masks import dilate
+from monai_kd.outputs import DistillationOutput
+
+
+class BoundaryTerm(nn.Module):
+    """Bernoulli divergence in a shell around each region's surface.
+
+    With `M` the truth's mask of a region where it is known and the teacher's elsewhere, and the
+    shell `S = dilate(M) and dilate(not M)`, `thickness` voxels to both sides of the surface:
+
+        T^2 * mean_r mean_(v in S_r) KL(p_t || p_s),   p = sigmoid(z / T)
+
+    A region without surface counts as zero.
+    """
+
+    def __init__(self, *, temperature: float = 1.0, thickness: int = 1) -> None:
+        super().__init__()
+        if temperature <= 0 or thickness < 1:
+            raise ValueError(
+                f"got temperature={temperature}, thickness={thickness}: temperature must be above "
+                "0 and thickness 1 or more voxels"
+            )
+        self.temperature = temperature
+        self.thickness = thickness
+
+    def forward(self, output: DistillationOutput, label: Tensor) -> Tensor:
+        """Return a scalar; `label` is `(B, R, D, H, W)` of 0 and 1, or -1 where unknown."""
+        teacher, student = widen(read_teacher(output).logits), widen(output.student.logits)
+        mask = ((label > 0.5) | ((label < 0) & (teacher > 0))).to(teacher)
+        shell = dilate(mask, self.thickness) * dilate(1 - mask, self.thickness)
+        divergence = bernoulli_divergence(teacher / self.temperature, student / self.temperature)
+        total = reduce(divergence * shell, "b r ... -> r", "sum")
+        count = reduce(shell, "b r ... -> r", "sum")
+        return self.temperature**2 * (total / count.clamp(min=1)).mean()
