@@ -121,6 +121,13 @@ def add_phantoms(commands: Any) -> None:
         "hemisphere holds a second (%(default)s)",
     )
     parser.add_argument(
+        "--difficulty",
+        type=float,
+        metavar="X",
+        default=1.0,
+        help="factor on how patients' tissues differ and on the noise (%(default)s)",
+    )
+    parser.add_argument(
         "--corrupt",
         nargs=2,
         action="append",
@@ -209,6 +216,7 @@ def _phantoms(options: argparse.Namespace) -> int:
         workers=options.workers,
         layout=options.layout,
         task=options.task,
+        difficulty=options.difficulty,
     )
     for case, way in options.corrupt:
         corrupt(folder, case, way)

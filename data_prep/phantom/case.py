@@ -20,6 +20,8 @@ TASKS = (GLIOMA, FAR_CONTEXT)
 class PhantomCase:
     """Which phantom: its generator's seed, its number from 0, its shape in voxels, its task.
 
+    Patients differ in their tissue and scanners make noise; `difficulty` is a factor on both.
+
     The task is `glioma`, a large tumour in every case, or `far_context`: cases of even number hold
     one ring lesion, a glioma, cases of odd number two, metastases, which bear no label.
     """
@@ -28,6 +30,7 @@ class PhantomCase:
     number: int
     shape: Shape
     task: str = GLIOMA
+    difficulty: float = 1.0
 
     @property
     def name(self) -> str:
@@ -55,4 +58,4 @@ def make_volumes(case: PhantomCase) -> dict[str, npt.NDArray[np.int16]]:
         tumour = grow_ring_lesions(disease, anatomy, metastatic=case.metastatic)
     else:
         tumour = grow_tumour(disease, anatomy, enhancing=case.grade == "HGG")
-    return render(scanner, anatomy, tumour) | {"seg": tumour.label}
+    return render(scanner, anatomy, tumour, difficulty=case.difficulty) | {"seg": tumour.label}

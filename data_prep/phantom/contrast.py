@@ -35,12 +35,16 @@ GAIN = (300.0, 1800.0)  # arbitrary units of a scanner
 
 
 def render(
-    rng: np.random.Generator, anatomy: Anatomy, tumour: Tumour
+    rng: np.random.Generator, anatomy: Anatomy, tumour: Tumour, *, difficulty: float = 1.0
 ) -> dict[str, npt.NDArray[np.int16]]:
-    """Make one int16 volume per modality; outside the brain it is 0, inside at least 1."""
+    """Make one int16 volume per modality; outside the brain it is 0, inside at least 1.
+
+    `difficulty` is a factor on the spread of tissue signals between patients and on the noise.
+    """
     layers = _layers(anatomy, tumour)
+    spread, noise = difficulty * TISSUE_SPREAD, difficulty * np.array(NOISE)
     return {
-        modality: _scan(rng, _paint(rng, layers, index), anatomy.brain)
+        modality: _scan(rng, _paint(rng, layers, index, spread), anatomy.brain, noise)
         for index, modality in enumerate(MODALITIES)
     }
 
@@ -60,22 +64,27 @@ def _layers(anatomy: Anatomy, tumour: Tumour) -> list[tuple[str, Volume]]:
     ]
 
 
-def _paint(rng: np.random.Generator, layers: list[tuple[str, Volume]], index: int) -> Volume:
+def _paint(
+    rng: np.random.Generator, layers: list[tuple[str, Volume]], index: int, spread: float
+) -> Volume:
     signal = np.zeros_like(layers[0][1])
     for tissue, share in layers:
-        level = SIGNAL[tissue][index] * (1 + TISSUE_SPREAD * rng.standard_normal())
+        level = SIGNAL[tissue][index] * (1 + spread * rng.standard_normal())
         signal = signal + np.clip(share, 0, 1) * (np.float32(level) - signal)
     return signal
 
 
 def _scan(
-    rng: np.random.Generator, signal: Volume, brain: npt.NDArray[np.bool_]
+    rng: np.random.Generator,
+    signal: Volume,
+    brain: npt.NDArray[np.bool_],
+    noise: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.int16]:
     shape = shape_of(signal)
     texture = 1 + TEXTURE * smooth_field(rng, shape, 0.12)
     bias = 1 + BIAS * np.clip(smooth_field(rng, shape, 0.9), -3, 3)
     blurred = ndimage.gaussian_filter(signal * texture * bias, BLUR)
-    sigma = rng.uniform(*NOISE)
+    sigma = rng.uniform(*noise)
     real = blurred + sigma * rng.standard_normal(shape)
     imaginary = sigma * rng.standard_normal(shape)
     magnitude = np.sqrt(real * real + imaginary * imaginary)

@@ -3,6 +3,7 @@
 import json
 import os
 from functools import partial
+from math import inf
 from pathlib import Path
 
 from data_prep.case import PHANTOMS_FILE
@@ -26,7 +27,7 @@ LARGEST_SIDE = 512  # above it one case needs more memory than a workstation has
 STARTED = ".phantoms-started.json"
 
 
-def write_phantoms(
+def write_phantoms(  # noqa: PLR0913  (what phantoms are, said in one call)
     folder: str | os.PathLike[str],
     *,
     cases: int = 40,
@@ -34,25 +35,29 @@ def write_phantoms(
     seed: int = 0,
     layout: str = "brats2019",
     task: str = GLIOMA,
+    difficulty: float = 1.0,
     compressed: bool = True,
     workers: int | None = None,
 ) -> Path:
     """Write `cases` phantoms of `size` voxels of 1 mm to `folder`, named as `layout` has it.
 
     A folder that is complete with the same parameters is reused, an unfinished one is completed,
-    any other is refused. `task` is one of TASKS, see PhantomCase. `workers` processes share the
-    work: by default one per core.
+    any other is refused. `task` is one of TASKS; see PhantomCase for it and for `difficulty`.
+    `workers` processes share the work: by default one per core.
     """
     root, shape = Path(folder), _checked_shape(cases, size, seed)
     if task not in TASKS:
         raise DatasetError(f"no task {task!r} of phantoms, expected one of {', '.join(TASKS)}")
+    if not 0 < difficulty < inf:
+        raise DatasetError(f"difficulty is {difficulty}, expected a number above 0")
     destination = Destination(root, choose_layout(layout), ".nii.gz" if compressed else ".nii")
     parameters: dict[str, object] = {"cases": cases, "generator": GENERATOR, "seed": seed}
     parameters |= {"size": list(shape), "layout": layout, "task": task, "compressed": compressed}
+    if difficulty != 1:
+        parameters["difficulty"] = difficulty
     _claim(root, parameters)
-    _write_missing(
-        [PhantomCase(seed, number, shape, task) for number in range(cases)], destination, workers
-    )
+    phantoms = [PhantomCase(seed, number, shape, task, difficulty) for number in range(cases)]
+    _write_missing(phantoms, destination, workers)
     if not (root / PHANTOMS_FILE).exists():
         write_json(root / PHANTOMS_FILE, parameters)
     (root / STARTED).unlink(missing_ok=True)

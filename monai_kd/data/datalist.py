@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 Part = Literal["training", "validation", "test", "unlabelled"]
 StrPath = str | os.PathLike[str]
@@ -30,6 +30,32 @@ def read_datalist(dataset_file: StrPath, *, part: Part, fold: int = 0) -> list[d
             f"its test cases {len(dataset['test'])}: choose another fold or add cases"
         )
     return found
+
+
+class TrainingCases(NamedTuple):
+    """Records to train on, with a label and without."""
+
+    labelled: list[dict[str, Any]]
+    unlabelled: list[dict[str, Any]]
+
+
+def read_training_cases(
+    dataset_file: StrPath, *, fold: int = 0, one_labelled_in: int = 1
+) -> TrainingCases:
+    """The training cases and those that came without a label.
+
+    Only the first of every `one_labelled_in` training cases keeps its label, for experiments.
+    """
+    if one_labelled_in < 1:
+        raise DatalistError(
+            f"one_labelled_in is {one_labelled_in}, expected 1 (every case) or more"
+        )
+    records = read_datalist(dataset_file, part="training", fold=fold)
+    hidden = [record for number, record in enumerate(records) if number % one_labelled_in]
+    dataset, folder = _read(dataset_file), Path(dataset_file).absolute().parent
+    given = [_resolve(record, folder) for record in dataset.get("unlabelled", [])]
+    without = [{k: v for k, v in record.items() if k != "label"} for record in [*hidden, *given]]
+    return TrainingCases(records[::one_labelled_in], without)
 
 
 def count_cases(dataset_file: StrPath, *, fold: int = 0) -> dict[str, int]:

@@ -14,24 +14,40 @@ class LabelToRegionsd(MapTransform):  # type: ignore[misc]  # MONAI is untyped t
 
     `regions` come from the data set, because the conventions differ: an enhancing tumour is 4 in
     BraTS up to 2021 and 3 from 2023 on. MONAI's own transform knows one of them at a time.
+
+    A case without label gets one that is -1 everywhere: its truth is unknown. It has the size of
+    the image `image_key`.
     """
 
     def __init__(
         self,
         keys: KeysCollection,
         regions: Mapping[str, Sequence[int]],
-        allow_missing_keys: bool = False,
+        image_key: str = "image",
     ) -> None:
-        super().__init__(keys, allow_missing_keys)
+        super().__init__(keys, allow_missing_keys=True)
         self.regions = {name: tuple(values) for name, values in regions.items()}
+        self.image_key = image_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return the case with regions, in their order, in the place of each label."""
         case = dict(data)
-        for key in self.key_iterator(case):
-            regions = [_unite(case[key], values) for values in self.regions.values()]
-            case[key] = torch.cat(regions).to(torch.float32)
+        for key in self.keys:
+            case[key] = self._unite_all(case[key]) if key in case else self._make_unknown(case)
         return case
+
+    def _unite_all(self, label: torch.Tensor) -> torch.Tensor:
+        regions = [_unite(label, values) for values in self.regions.values()]
+        return torch.cat(regions).to(torch.float32)
+
+    def _make_unknown(self, case: Mapping[Hashable, Any]) -> torch.Tensor:
+        if self.image_key not in case:
+            raise ValueError(
+                f"a case has neither {list(self.keys)} nor {self.image_key!r}, only "
+                f"{sorted(map(str, case))}: name the image whose size an unknown label takes"
+            )
+        image: torch.Tensor = case[self.image_key]
+        return image.new_full((len(self.regions), *image.shape[1:]), -1.0, dtype=torch.float32)
 
 
 def _unite(label: torch.Tensor, values: Sequence[int]) -> torch.Tensor:

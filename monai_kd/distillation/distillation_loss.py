@@ -33,6 +33,8 @@ class DistillationLoss(nn.Module):
                 f"terms {sorted(terms)} and weights {sorted(weights)} must have the same names: "
                 "give every term one weight"
             )
+        if wrong := {name: weight for name, weight in weights.items() if not weight >= 0}:
+            raise ValueError(f"weights must be 0 or more, got {wrong}")
         self.terms = nn.ModuleDict(terms)
         self.weights = dict(weights)
         self.weighing = weighing
@@ -68,8 +70,15 @@ def ramp_up_and_down(current_step: int, *, up: int = 0, down: int = 0, steps: in
     """From 0 to 1 over the first `up` steps, back to 0 over the last `down` of `steps`.
 
     Steps count from 1, as ignite counts iterations and epochs. For `value_calculator` of MONAI's
-    `ParamSchedulerHandler`; its own linear one only rises.
+    `ParamSchedulerHandler`; its own linear one only rises. Give the handler
+    `event=Events.EPOCH_STARTED` (or ITERATION_STARTED): by default it comes after the step, and
+    the first one would have the full weight.
     """
+    if down > steps or up < 0 or down < 0:
+        raise ValueError(
+            f"got up={up}, down={down}, steps={steps}: expected steps 0 or more, and to ramp down "
+            "the number of all steps"
+        )
     rise = min(1.0, (current_step - 1) / up) if up else 1.0
     fall = min(1.0, max(0.0, (steps - current_step) / down)) if down else 1.0
     return min(rise, fall)

@@ -15,6 +15,47 @@ def read_teacher(output: DistillationOutput) -> NetworkOutput:
     return output.teacher
 
 
+def read_logits(output: DistillationOutput) -> tuple[Tensor, Tensor]:
+    """The logits of teacher and student, in this order, to be compared element by element."""
+    teacher, student = widen(read_teacher(output).logits), widen(output.student.logits)
+    if teacher.shape != student.shape:
+        raise ValueError(
+            f"the teacher's logits are {tuple(teacher.shape)}, the student's "
+            f"{tuple(student.shape)}, expected the same: give both the same regions or classes, "
+            "in the same order, and the same grid"
+        )
+    return teacher, student
+
+
+def read_zero(output: DistillationOutput) -> Tensor:
+    """A loss of zero that the student's logits have a part in, where there is nothing to compare.
+
+    Zero times the sum would be NaN where the sum overflows, as it does in half precision.
+    """
+    return (0 * widen(output.student.logits)).sum()
+
+
+def read_classes(label: Tensor, logits: Tensor) -> Tensor:
+    """The class of every voxel, or of every image, as `cross_entropy` wants it: long, no channel.
+
+    `label` is `(B, 1, ...)`, for classification `(B,)` or `(B, 1)`, of indices of any type.
+    """
+    batch, channels, *space = logits.shape
+    if tuple(label.shape) not in {(batch, 1, *space), (batch, *space)}:
+        raise ValueError(
+            f"the label is {tuple(label.shape)} and the logits are {tuple(logits.shape)}, expected "
+            f"class indices {(batch, 1, *space)}: exclusive classes take indices, not one channel "
+            "for each; overlapping regions have terms of their own"
+        )
+    classes = label.reshape(batch, *space).long()
+    if classes.numel() > 0 and int(classes.max()) >= channels:
+        raise ValueError(
+            f"the label holds class {int(classes.max())}, the network tells {channels} classes, "
+            f"0 to {channels - 1}: give it more out_channels, or map the label to fewer classes"
+        )
+    return classes
+
+
 def widen(values: Tensor) -> Tensor:
     """In float32 or better: sums over half a million voxels are coarse in half precision."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
@@ -33,8 +74,11 @@ def read_feature(said: NetworkOutput, tap: str, *, of: str) -> Tensor:
 
 
 def is_labelled(label: Tensor) -> Tensor:
-    """Which windows `(B,)` bear a label: an unlabelled one is -1 where its truth is unknown."""
-    return label.flatten(1).amin(dim=1) >= 0
+    """Which windows `(B,)` bear a label: an unlabelled one is -1 where its truth is unknown.
+
+    A label of NaN counts as one, so that it is noticed.
+    """
+    return ~(label.reshape(len(label), -1).amin(dim=1) < 0)
 
 
 def select_windows(

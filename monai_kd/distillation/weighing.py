@@ -1,6 +1,6 @@
 """Makes terms of different size comparable, so that their weights mean something."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +11,14 @@ class RunningMeanWeighing(nn.Module):
 
     `factor_i = m_first / m_i`, with `m` the mean of a term over its first steps and an exponential
     one after `window` of them. The first term, the supervised one as a rule, keeps its own scale.
+    A term of zero had nothing to compare in this batch and is not counted; one that was never
+    counted has the factor 1.
     """
 
     def __init__(self, names: Iterable[str], *, window: int = 100) -> None:
         super().__init__()
+        if window < 1:
+            raise ValueError(f"got window={window}, expected 1 step or more")
         self.names = tuple(names)
         self.window = window
         self.register_buffer("means", torch.zeros(len(self.names)))
@@ -24,28 +28,29 @@ class RunningMeanWeighing(nn.Module):
 
     def forward(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Take the values of this step into the means, and return a factor for each."""
-        for name, value in values.items():
-            index = self._find(name)
-            if self.training:
-                self.steps[index] += 1
-                share = 1 / self.steps[index].clamp(max=self.window)
-                self.means[index].lerp_(value.detach().abs().to(self.means), share)
+        indices = {name: find_term(name, self.names) for name in values}
+        if self.training:
+            for name, value in values.items():
+                self._count(indices[name], value.detach().abs().to(self.means))
+        known = (self.steps > 0) & (self.steps[0] > 0)
         tiny = torch.finfo(self.means.dtype).eps
-        first = self.means[0] if self.steps[0] > 0 else 1.0
-        return {name: first / self.means[self._find(name)].clamp(min=tiny) for name in values}
+        factors = torch.where(known, self.means[0] / self.means.clamp(min=tiny), 1.0)
+        return {name: factors[index] for name, index in indices.items()}
 
-    def _find(self, name: str) -> int:
-        if name not in self.names:
-            raise ValueError(f"weighing knows the terms {list(self.names)}, not {name!r}: add it")
-        return self.names.index(name)
+    def _count(self, index: int, size: Tensor) -> None:
+        counts = size > 0
+        self.steps[index] += counts
+        share = counts / self.steps[index].clamp(min=1, max=self.window)
+        self.means[index].lerp_(size, share)
 
 
 class GradientRatioWeighing(nn.Module):
     """Scales each term so that its gradient is as large as that of the first one.
 
-    `factor_i = |grad_first| / |grad_i|`, norms over `parameters`, which student's terms all
-    reach: the student's own, or those of a late block of the encoder. Measured every `interval`
-    steps, smoothed over measurements; each costs one backward pass per term.
+    `factor_i = |grad_first| / |grad_i|`, norms over `parameters`, which the student's terms all
+    reach: the student's own, or those of a late block of the decoder. Measured every `interval`
+    steps, smoothed over measurements; each costs one backward pass per term. The factor is 1 until
+    a term is measured; one whose gradient is zero is not.
     """
 
     def __init__(
@@ -57,30 +62,40 @@ class GradientRatioWeighing(nn.Module):
         smoothing: float = 0.9,
     ) -> None:
         super().__init__()
+        if interval < 1 or not 0 <= smoothing < 1:
+            raise ValueError(
+                f"got interval={interval}, smoothing={smoothing}: interval must be 1 step or more "
+                "and smoothing from 0 to below 1"
+            )
         self.names = tuple(names)
         self.parameters_measured = tuple(parameters)  # a tuple: the optimiser holds them already
         self.interval = interval
         self.smoothing = smoothing
         self.register_buffer("factors", torch.ones(len(self.names)))
+        self.register_buffer("measured", torch.zeros(len(self.names), dtype=torch.bool))
         self.register_buffer("steps", torch.zeros(()))
         self.factors: Tensor
+        self.measured: Tensor
         self.steps: Tensor
 
     def forward(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return a factor for each term, measured anew every `interval` steps."""
-        if self.training and int(self.steps) % self.interval == 0:
-            self._measure(values)
-        self.steps += int(self.training)
-        return {name: self.factors[self.names.index(name)] for name in values}
+        indices = {name: find_term(name, self.names) for name in values}
+        if self.training:
+            if int(self.steps) % self.interval == 0 and self.names[0] in values:
+                self._measure(values)
+            self.steps += 1
+        factors = self.factors.clone()  # the next measurement must not reach into this graph
+        return {name: factors[index] for name, index in indices.items()}
 
     def _measure(self, values: Mapping[str, Tensor]) -> None:
-        norms = {name: self._norm(value) for name, value in values.items()}
-        first = norms.get(self.names[0])
-        for name, norm in norms.items():
-            index = self.names.index(name)
-            if first is not None and norm > 0 and first > 0:
-                share = 1.0 if int(self.steps) == 0 else 1 - self.smoothing
+        first = self._norm(values[self.names[0]])
+        for name in values.keys() - {self.names[0]}:
+            index, norm = self.names.index(name), self._norm(values[name])
+            if norm > 0 and first > 0:
+                share = 1 - self.smoothing if self.measured[index] else 1.0
                 self.factors[index].lerp_((first / norm).to(self.factors), share)
+                self.measured[index] = True
 
     def _norm(self, value: Tensor) -> Tensor:
         gradients = torch.autograd.grad(
@@ -88,3 +103,10 @@ class GradientRatioWeighing(nn.Module):
         )
         norms = [gradient.norm() for gradient in gradients if gradient is not None]
         return torch.stack(norms).norm() if norms else value.new_zeros(())
+
+
+def find_term(name: str, names: Sequence[str]) -> int:
+    """Where a term stands among those that are weighed."""
+    if name not in names:
+        raise ValueError(f"weighing knows the terms {list(names)}, not {name!r}: add it")
+    return names.index(name)

@@ -12,25 +12,33 @@ from monai_kd.experiment.choices import (
 )
 from monai_kd.experiment.comparison import Comparison
 from monai_kd.experiment.configuration import check_configuration, read_component
+from monai_kd.experiment.ensemble_stage import EnsembleStage
 from monai_kd.experiment.epoch_checkpoint import EpochCheckpoint
 from monai_kd.experiment.epoch_seed import EpochSeed
 from monai_kd.experiment.errors import ExperimentError, report_in_one_line
+from monai_kd.experiment.given_teacher import GivenTeacher, read_bundle_network
+from monai_kd.experiment.guards import DistillationGuard
 from monai_kd.experiment.history import History
 from monai_kd.experiment.progress import ProgressDisplay
 from monai_kd.experiment.run_folder import RunFolder
 from monai_kd.experiment.stage import Stage, load_weights
+from monai_kd.experiment.trial import check_distillation
 
 __all__ = [
     "Comparison",
+    "DistillationGuard",
+    "EnsembleStage",
     "EpochCheckpoint",
     "EpochSeed",
     "ExperimentError",
+    "GivenTeacher",
     "History",
     "ProgressDisplay",
     "RunFolder",
     "Stage",
     "check_configuration",
     "check_counts",
+    "check_distillation",
     "check_numbers",
     "check_share",
     "check_window",
@@ -38,6 +46,7 @@ __all__ = [
     "describe_data",
     "find_multiple",
     "load_weights",
+    "read_bundle_network",
     "read_component",
     "read_recipe",
     "report_in_one_line",

@@ -28,7 +28,8 @@ METRICS, SLICES = "metrics.json", "slices.npz"
 class Comparison:
     """Scores networks by sliding window on the test cases and writes `metrics.json`, `slices.npz`.
 
-    `networks` are modules by name, `stages` the folders that hold their checkpoints and histories.
+    `networks` are modules by name, `stages` the folders that hold their checkpoints and histories;
+    a network that was trained elsewhere has no history.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class Comparison:
                 **count_cost(network, channels=images[0].shape[1], window=window),
                 "cpu_ms_per_volume": milliseconds,
                 "volume_shape": list(images[0].shape[2:]),
-                "history": json.loads((self.stages[name] / HISTORY).read_text())["records"],
+                "history": _read_records(self.stages[name] / HISTORY),
             }
             pictures[name] = draw_regions(logits, labels=labels, regions=self.regions)
         with replace_file(Path(folder) / SLICES) as temporary:
@@ -102,3 +103,10 @@ class Comparison:
             for item, row in zip(self.loader.dataset.data, details, strict=True)
         ]
         return {"dice": summarise_dice(details, regions=self.regions), "cases": cases}
+
+
+def _read_records(history: Path) -> list[dict[str, Any]]:
+    records: list[dict[str, Any]] = []
+    if history.is_file():
+        records = json.loads(history.read_text())["records"]
+    return records

@@ -1,18 +1,20 @@
 """The same views in the same epoch, whoever trains and however often it was interrupted."""
 
 from ignite.engine import Engine, Events
-from monai.data import Dataset
 from monai.utils import set_determinism
+
+from monai_kd.data.banked_views import BankedViews
+from monai_kd.data.view_dataset import ViewDataset
 
 
 class EpochSeed:
-    """Seeds order, crops and augmentation at the start of each epoch from `(seed, epoch)`.
+    """Seeds the order at the start of each epoch, and has the data set show the epoch's views.
 
-    So student and twin see the same windows in the same order, and a resumed run sees those that
-    an uninterrupted one would have seen.
+    So student and twin see the same views in the same order, and a resumed run sees those that an
+    uninterrupted one would have seen.
     """
 
-    def __init__(self, dataset: Dataset, *, seed: int) -> None:
+    def __init__(self, dataset: ViewDataset | BankedViews, *, seed: int) -> None:
         self.dataset = dataset
         self.seed = seed
 
@@ -21,7 +23,6 @@ class EpochSeed:
         engine.add_event_handler(Events.EPOCH_STARTED, self)
 
     def __call__(self, engine: Engine) -> None:
-        """Seed Python, NumPy, torch and the data set's random transforms."""
-        seed = self.seed * 100_003 + engine.state.epoch
-        set_determinism(seed=seed)
-        self.dataset.transform.set_random_state(seed=seed)
+        """Seed Python, NumPy and torch; turn the data set to this epoch."""
+        set_determinism(seed=self.seed * 100_003 + engine.state.epoch)
+        self.dataset.start_epoch(engine.state.epoch)

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import traceback
 from types import TracebackType
 
 from rich.console import Console
@@ -14,8 +15,9 @@ class ExperimentError(ValueError):
 def report_in_one_line(*kinds: type[Exception]) -> None:
     """From now on an uncaught `ExperimentError`, or one of `kinds`, ends in one line on stderr.
 
-    MONAI wraps whatever an expression raises into several errors of its own; so the whole chain of
-    causes is searched. The traceback goes to the log. Other errors keep their traceback.
+    So does a `ValueError` that `monai_kd` raises: it is about what a configuration gave it. MONAI
+    wraps whatever an expression raises into several errors of its own; so the whole chain of causes
+    is searched. The traceback goes to the log. Other errors keep their traceback.
     """
     known: tuple[type[Exception], ...] = (ExperimentError, *kinds)
 
@@ -37,6 +39,14 @@ def report_in_one_line(*kinds: type[Exception]) -> None:
 def _find_cause(
     error: BaseException | None, kinds: tuple[type[Exception], ...]
 ) -> BaseException | None:
-    while error is not None and not isinstance(error, kinds):
+    while error is not None and not (isinstance(error, kinds) or _is_complaint(error)):
         error = error.__cause__
     return error
+
+
+def _is_complaint(error: BaseException) -> bool:
+    """Whether our own code refused a value."""
+    if not isinstance(error, ValueError):
+        return False
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return bool(frames) and str(frames[-1].f_globals.get("__name__")).startswith("monai_kd.")

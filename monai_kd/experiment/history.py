@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,7 +19,8 @@ class History:
     """Keeps one record an epoch: mean of each loss term, Dice per region where it was validated.
 
     A record is `{"epoch", "loss": {"total", <term>...}, "dice": {<region>..., "mean"} | None,
-    "seconds"}`. The terms are heard through forward hooks, so a loss need not store anything.
+    "seconds"}`. The terms are heard through forward hooks, so a loss need not store anything. A
+    mean is over the iterations in which the term was computed; an epoch without it lacks its name.
     """
 
     def __init__(
@@ -28,7 +30,9 @@ class History:
         self.validator = validator
         self.regions = tuple(regions)
         self.records: list[dict[str, Any]] = []
+        self.latest: dict[str, Tensor] = {}  # terms of the present iteration
         self._sums: dict[str, Tensor] = {}
+        self._counts: Counter[str] = Counter()
         self._started = 0.0
 
     def attach(self, engine: Engine) -> None:
@@ -36,12 +40,13 @@ class History:
         for name, term in self.loss.terms.named_children():
             term.register_forward_hook(self._hear(name))
         engine.add_event_handler(Events.EPOCH_STARTED, self._start_epoch)
+        engine.add_event_handler(Events.ITERATION_STARTED, self._start_iteration)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._add_iteration)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._finish_epoch)
 
-    def running_loss(self, iterations: int) -> dict[str, float]:
-        """Mean of each term over the epoch's iterations so far."""
-        return {name: (total / iterations).item() for name, total in self._sums.items()}
+    def running_loss(self) -> dict[str, float]:
+        """Mean of each term over the epoch so far."""
+        return {name: (sum_ / self._counts[name]).item() for name, sum_ in self._sums.items()}
 
     def last_dice(self) -> dict[str, float | None] | None:
         """Dice per region at the latest validation, None before the first."""
@@ -49,6 +54,7 @@ class History:
 
     def _hear(self, name: str) -> Any:
         def hook(_term: nn.Module, _inputs: Any, value: Tensor) -> None:
+            self.latest[name] = value.detach()
             self._add(name, value)
 
         return hook
@@ -56,16 +62,20 @@ class History:
     def _add(self, name: str, value: Tensor) -> None:
         """Add without waiting for the device."""
         self._sums[name] = self._sums.get(name, 0) + value.detach()
+        self._counts[name] += 1
 
     def _start_epoch(self, _engine: Engine) -> None:
-        self._sums = {}
+        self._sums, self._counts = {}, Counter()
         self._started = time.perf_counter()
+
+    def _start_iteration(self, _engine: Engine) -> None:
+        self.latest = {}
 
     def _add_iteration(self, engine: Engine) -> None:
         self._add("total", engine.state.output["loss"])
 
     def _finish_epoch(self, engine: Engine) -> None:
-        loss = self.running_loss(engine.state.epoch_length)
+        loss = self.running_loss()
         if not math.isfinite(loss["total"]):
             raise ExperimentError(
                 f"the loss is not finite in epoch {engine.state.epoch} (means of terms: {loss}): "

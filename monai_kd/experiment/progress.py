@@ -46,9 +46,8 @@ class ProgressDisplay:
 
     def _advance(self, engine: Engine) -> None:
         state = engine.state
-        done = (state.iteration - 1) % state.epoch_length + 1
         facts = describe(
-            state.epoch, state.max_epochs, self.history.running_loss(done), self.history.last_dice()
+            state.epoch, state.max_epochs, self.history.running_loss(), self.history.last_dice()
         )
         self._bar.update(self._task, completed=state.iteration, facts=facts)
 

@@ -17,7 +17,8 @@ class Stage:
     """Trains what the run's own configuration says with `overlay` laid over it, unless it is done.
 
     `{hash}` in `folder` becomes the hash of all that the training depends on, data included, so
-    that a teacher is found again by any run that would train the same one.
+    that a teacher is found again by any run that would train the same one. `seed` is the stage's
+    own, the run's if it is left out.
     """
 
     def __init__(
@@ -29,18 +30,21 @@ class Stage:
         folder: str,
         dataset_file: str | os.PathLike[str],
         recipe: str,
+        seed: int | None = None,
     ) -> None:
         self.config_files = [config_file, overlay]
         self.meta_file = meta_file
         self.folder_pattern = folder
         self.dataset_file = Path(dataset_file)
         self.recipe = recipe
+        self.overrides = {} if seed is None else {"seed": seed}
 
     @property
     def folder(self) -> Path:
         """Where this stage keeps its checkpoints."""
         parser = ConfigParser()
         parser.read_config(self.config_files)
+        parser.update(self.overrides)
         parser.parse()
         data_hash = json.loads(self.dataset_file.read_text())["sha256"]
         settings_hash = hash_settings(parser.config, resolved={"recipe": self.recipe})
@@ -63,6 +67,7 @@ class Stage:
                 run_id="training",
                 stage_dir=str(folder),
                 dataset_file=str(self.dataset_file),
+                **self.overrides,
             )
             workflow.initialize()
             workflow.run()
@@ -70,6 +75,6 @@ class Stage:
 
 
 def load_weights(network: nn.Module, checkpoint: str | os.PathLike[str]) -> None:
-    """Load a plain state dict into the network, without pickle."""
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    network.load_state_dict(state)
+    """Load a state dict, plain or under `model`, into the network, without pickle."""
+    saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    network.load_state_dict(saved.get("model", saved))

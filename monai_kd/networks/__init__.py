@@ -1,6 +1,7 @@
 """Teachers and students: any input channels in, logits out; and wrappers around any network."""
 
 from monai_kd.networks.conv_teacher import ConvTeacher
+from monai_kd.networks.count_channels import count_channels
 from monai_kd.networks.efficientnet_student import EfficientNetStudent
 from monai_kd.networks.ensemble_teacher import EnsembleTeacher
 from monai_kd.networks.hybrid_teacher import HybridTeacher
@@ -17,6 +18,7 @@ __all__ = [
     "MultiScaleFusion",
     "PlainFusion",
     "TappedNetwork",
+    "count_channels",
     "list_levels",
     "to_network_output",
 ]

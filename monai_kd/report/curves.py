@@ -33,6 +33,8 @@ def draw_dice(metrics: Mapping[str, Any]) -> str:
     figure, axes = _open_axes("mean Dice, validation")
     for key, network in metrics["networks"].items():
         seen = [entry for entry in network["history"] if entry.get("dice")]
+        if not seen:
+            continue
         epochs = [entry["epoch"] for entry in seen]
         dice = [entry["dice"]["mean"] for entry in seen]
         axes.plot(epochs, dice, label=NETWORKS[key], markersize=4, **STYLES[key])
@@ -44,7 +46,8 @@ def draw_losses(title: str, history: Sequence[Mapping[str, Any]]) -> str:
     """Return the terms of one network's training loss by epoch, as an SVG element."""
     figure, axes = _open_axes("loss, training")
     epochs = [entry["epoch"] for entry in history]
-    terms = [term for term in (history[0]["loss"] if history else ()) if term != "total"]
+    named = dict.fromkeys(term for entry in history for term in entry["loss"])
+    terms = [term for term in named if term != "total"]  # one with a ramp is absent at first
     for index, term in enumerate(terms):
         style = TERM_STYLES[index % len(TERM_STYLES)]
         values = [entry["loss"].get(term) for entry in history]

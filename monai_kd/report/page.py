@@ -107,7 +107,7 @@ def _list_curves(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
     losses = [
         {"title": f"Loss: {title.lower()}", "svg": draw_losses(title, networks[key]["history"])}
         for key, title in NETWORKS.items()
-        if key in networks
+        if networks.get(key, {}).get("history")  # a given teacher was trained elsewhere
     ]
     return [{"title": "Validation Dice", "svg": draw_dice(metrics)}, *losses]
 

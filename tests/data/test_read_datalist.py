@@ -3,7 +3,14 @@ from pathlib import Path
 
 import pytest
 
-from monai_kd.data import DatalistError, check_fit, count_cases, read_datalist, read_regions
+from monai_kd.data import (
+    DatalistError,
+    check_fit,
+    count_cases,
+    read_datalist,
+    read_regions,
+    read_training_cases,
+)
 
 NAMES = ("t1ce", "t1", "t2", "flair")
 
@@ -63,3 +70,17 @@ def test_a_data_set_of_other_regions_or_modalities_is_refused_by_name(dataset_fi
         check_fit(dataset_file, NAMES, ("liver",))
     with pytest.raises(DatalistError, match="has the modalities t1ce, t1, t2, flair"):
         check_fit(dataset_file, ("ct",), ("TC", "WT", "ET"))
+
+
+def test_hidden_labels_are_spread_and_every_case_stays(dataset_file):
+    every = read_datalist(dataset_file, part="training", fold=0)
+    labelled, unlabelled = read_training_cases(dataset_file, fold=0, one_labelled_in=2)
+    assert labelled == every[::2]
+    assert {r["case"] for r in [*labelled, *unlabelled]} == {r["case"] for r in every}
+    assert not any("label" in record for record in unlabelled)
+    assert read_training_cases(dataset_file, fold=0) == (every, [])
+
+
+def test_labels_of_fewer_than_one_in_one_are_refused(dataset_file):
+    with pytest.raises(DatalistError, match="one_labelled_in is 0"):
+        read_training_cases(dataset_file, one_labelled_in=0)

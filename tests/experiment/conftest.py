@@ -1,3 +1,4 @@
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -5,11 +6,18 @@ import torch
 from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedEvaluator, SupervisedTrainer
 from monai.handlers import MeanDice, ValidationHandler, from_engine
-from monai.transforms import AsDiscreted, Compose, RandFlipd
+from monai.transforms import AsDiscreted, RandFlipd
 from torch import nn
 
-from monai_kd.distillation import DistillationLoss, Distiller, SupervisedRegionTerm
+from monai_kd.data.view_dataset import ViewDataset
+from monai_kd.distillation import (
+    BalancedSoftLabelTerm,
+    DistillationLoss,
+    Distiller,
+    SupervisedRegionTerm,
+)
 from monai_kd.experiment import EpochCheckpoint, EpochSeed, History
+from monai_kd.experiment.guards import DistillationGuard
 
 REGIONS = ("TC", "WT", "ET")
 
@@ -23,6 +31,45 @@ def make_items(count=3):
     return items
 
 
+NEVER_VALIDATED = SimpleNamespace(state=SimpleNamespace(epoch=0))
+
+
+def make_distillation(
+    *,
+    folder,
+    items=None,
+    soft_label=1.0,
+    weighing=None,
+    teacher_dice=0.9,
+    epochs=1,
+    batch_size=3,
+):
+    """A student that learns from its labels and from a random teacher."""
+    torch.manual_seed(3)
+    student, teacher = nn.Conv3d(4, 3, 1), nn.Conv3d(4, 3, 1)
+    terms = {"supervised": SupervisedRegionTerm(), "soft_label": BalancedSoftLabelTerm()}
+    weights = {"supervised": 1.0, "soft_label": soft_label}
+    loss = DistillationLoss(terms, weights=weights, weighing=weighing)
+    history = History(loss, validator=NEVER_VALIDATED, regions=("TC", "WT", "ET"))
+    teacher_history = folder / "history.json"
+    if teacher_dice is not None:
+        records = [{"dice": {"mean": dice}} for dice in (0.0, teacher_dice)] + [{"dice": None}]
+        teacher_history.write_text(json.dumps({"records": records}))
+    dataset = ViewDataset(make_items() if items is None else items, [], seed=0)
+    guard = DistillationGuard(history, teacher_history=teacher_history)
+    trainer = SupervisedTrainer(
+        device=torch.device("cpu"),
+        max_epochs=epochs,
+        train_data_loader=DataLoader(dataset, batch_size=batch_size),
+        network=Distiller(student, teacher=teacher),
+        optimizer=torch.optim.SGD(student.parameters(), lr=0.001),
+        loss_function=loss,
+        decollate=False,
+        train_handlers=[EpochSeed(dataset, seed=0), history, guard],
+    )
+    return trainer, trainer.network, history
+
+
 @pytest.fixture
 def make_training(tmp_path):
     """A small real training: trainer, network, history, checkpoint."""
@@ -30,7 +77,7 @@ def make_training(tmp_path):
     def make(epochs, *, folder=tmp_path / "student", handlers=()):
         torch.manual_seed(3)
         network = nn.Conv3d(4, 3, 3, padding=1)
-        dataset = Dataset(make_items(), Compose([RandFlipd(["image", "label"], prob=0.5)]))
+        dataset = ViewDataset(make_items(), RandFlipd(["image", "label"], prob=0.5), seed=1)
         loss = DistillationLoss({"supervised": SupervisedRegionTerm()}, weights={"supervised": 1.0})
         optimizer = torch.optim.AdamW(network.parameters(), lr=0.05)
         validator = SupervisedEvaluator(

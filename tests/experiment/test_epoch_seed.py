@@ -1,17 +1,18 @@
 import torch
 from ignite.engine import Events
-from monai.data import DataLoader, Dataset
+from monai.data import DataLoader
 from monai.engines import SupervisedTrainer
-from monai.transforms import Compose, RandFlipd
+from monai.transforms import RandFlipd
 from torch import nn
 
+from monai_kd.data.view_dataset import ViewDataset
 from monai_kd.experiment import EpochSeed
 from tests.experiment.conftest import make_items
 
 
 def views_seen(*, first_epoch=1, disturb=False):
     """Images in the order in which a trainer sees them, by epoch."""
-    dataset = Dataset(make_items(), Compose([RandFlipd("image", prob=0.5)]))
+    dataset = ViewDataset(make_items(), RandFlipd("image", prob=0.5), seed=4)
     network = nn.Conv3d(4, 3, 1)
     seen = {}
 

@@ -4,37 +4,59 @@ import sys
 
 import pytest
 
-SCRIPT = """
 from monai_kd.experiment import ExperimentError, report_in_one_line
-report_in_one_line(LookupError)
-try:
-    raise {error}
-except Exception as cause:
-    raise RuntimeError("wrapped") from cause
-"""
+from monai_kd.networks import EfficientNetStudent
 
 
-def run_script(error):
-    command = [sys.executable, "-c", SCRIPT.format(error=error)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+@pytest.fixture
+def tell(monkeypatch, capsys):
+    """What a person sees when this is raised deep within MONAI."""
+
+    def told(raising, *kinds):
+        monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+        report_in_one_line(*kinds)
+        try:
+            try:
+                raising()
+            except Exception as cause:
+                raise RuntimeError("wrapped") from cause
+        except RuntimeError as error:
+            sys.excepthook(type(error), error, error.__traceback__)
+        return capsys.readouterr().err
+
+    return told
 
 
-@pytest.mark.parametrize("error", ["ExperimentError('mend it')", "LookupError('mend it')"])
-def test_a_known_error_ends_in_one_line_however_deep_it_lies(error):
-    finished = run_script(error)
-    assert finished.returncode == 1
-    assert finished.stderr == "error: mend it\n"
+def stop(error):
+    def raising():
+        raise error
+
+    return raising
+
+
+@pytest.mark.parametrize("error", [ExperimentError("mend it"), LookupError("mend it")])
+def test_a_known_error_ends_in_one_line_however_deep_it_lies(tell, error):
+    assert tell(stop(error), LookupError) == "error: mend it\n"
+
+
+def test_what_our_own_code_refuses_ends_in_one_line(tell):
+    told = tell(lambda: EfficientNetStudent(4))
+    assert told == "error: spatial_dims is 4, expected 2 or 3.\n"
+
+
+@pytest.mark.parametrize("error", [OSError("disk on fire"), ValueError("disk on fire")])
+def test_an_error_of_others_keeps_its_traceback(tell, error):
+    told = tell(stop(error))
+    assert "Traceback" in told
+    assert "disk on fire" in told
 
 
 def test_an_interrupt_says_that_nothing_is_lost():
-    finished = run_script("KeyboardInterrupt()")
+    script = (
+        "from monai_kd.experiment import report_in_one_line as r; r(); raise KeyboardInterrupt()"
+    )
+    command = [sys.executable, "-c", script]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
     assert finished.returncode == -signal.SIGINT
     assert finished.stderr.startswith("interrupted: the same command goes on")
     assert finished.stderr.count("\n") == 1
-
-
-def test_an_unknown_error_keeps_its_traceback():
-    finished = run_script("OSError('disk on fire')")
-    assert finished.returncode == 1
-    assert "Traceback" in finished.stderr
-    assert "disk on fire" in finished.stderr

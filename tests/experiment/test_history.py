@@ -1,8 +1,10 @@
 import pytest
 import torch
+from ignite.engine import Events
 
 from monai_kd.experiment import ExperimentError
 from monai_kd.experiment.history import summarise_dice
+from tests.experiment.conftest import make_distillation
 
 
 def test_record_holds_loss_terms_dice_and_seconds(make_training):
@@ -20,6 +22,23 @@ def test_loss_that_is_not_finite_stops_training_and_says_where(make_training):
     with pytest.raises(ExperimentError, match="not finite in epoch 1"):
         training.trainer.run()
     assert not (training.folder / "last.pt").exists()
+
+
+def test_a_term_is_averaged_over_the_iterations_that_computed_it(tmp_path):
+    trainer, _, history = make_distillation(folder=tmp_path, epochs=2, batch_size=1)
+    heard = []
+
+    def ramp(engine):
+        heard.append(history.latest.get("soft_label"))
+        history.loss.set_ramp(engine.state.iteration == 4)  # the second of the second epoch
+
+    history.loss.set_ramp(0)
+    trainer.add_event_handler(Events.ITERATION_COMPLETED, ramp)
+    trainer.run()
+    first, second = (record["loss"] for record in history.records)
+    assert set(first) == {"supervised", "total"}
+    assert [value is None for value in heard] == [True] * 4 + [False, True]
+    assert second["soft_label"] == pytest.approx(heard[4].item())
 
 
 def test_last_dice_skips_epochs_without_validation(make_training):

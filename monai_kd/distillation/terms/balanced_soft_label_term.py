@@ -1,16 +1,14 @@
 """The teacher's soft labels for regions that overlap."""
 
 import torch
-from einops import reduce
 from torch import Tensor, nn
 from torch.nn import functional
 
-from monai_kd.distillation.reading import read_teacher, widen
+from monai_kd.distillation.reading import read_logits
 from monai_kd.distillation.reliability_gate import ReliabilityGate
 from monai_kd.distillation.terms.masks import dilate
+from monai_kd.distillation.terms.means import balanced_mean, weighted_mean
 from monai_kd.outputs import DistillationOutput
-
-SUM_OVER_BATCH_AND_SPACE = "b r ... -> r"
 
 
 class BalancedSoftLabelTerm(nn.Module):
@@ -53,18 +51,14 @@ class BalancedSoftLabelTerm(nn.Module):
         self.gate = gate
 
     def forward(self, output: DistillationOutput, label: Tensor) -> Tensor:
-        """The balanced divergence, a scalar; `label` is `(B, R, D, H, W)` of 0 and 1."""
-        teacher, student = widen(read_teacher(output).logits), widen(output.student.logits)
+        """Return a scalar; `label` is `(B, R, D, H, W)` of 0 and 1, or -1 where unknown."""
+        teacher, student = read_logits(output)
         divergence = bernoulli_divergence(teacher / self.temperature, student / self.temperature)
         trust = torch.ones_like(teacher) if self.gate is None else self.gate(teacher, label)
         if not self.balanced:
-            return self.temperature**2 * _weighted_mean(divergence, trust).mean()
+            return self.temperature**2 * weighted_mean(divergence, trust).mean()
         foreground = dilate(((label > 0.5) | (teacher > 0)).to(teacher), self.dilation)
-        balanced = 0.5 * (
-            _weighted_mean(divergence, trust * foreground)
-            + _weighted_mean(divergence, trust * (1 - foreground))
-        )
-        return self.temperature**2 * balanced.mean()
+        return self.temperature**2 * balanced_mean(divergence, foreground, trust=trust).mean()
 
 
 def bernoulli_divergence(teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
@@ -77,10 +71,3 @@ def bernoulli_divergence(teacher_logits: Tensor, student_logits: Tensor) -> Tens
         teacher_logits, probability, reduction="none"
     )
     return cross_entropy - entropy
-
-
-def _weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
-    """Mean per region over batch and space, zero where there is no weight."""
-    total = reduce(values * weights, SUM_OVER_BATCH_AND_SPACE, "sum")
-    weight = reduce(weights, SUM_OVER_BATCH_AND_SPACE, "sum")
-    return total / weight.clamp(min=torch.finfo(weight.dtype).eps)

@@ -1,11 +1,11 @@
 """The rim of each region, where overlap is won and lost."""
 
-from einops import reduce
 from torch import Tensor, nn
 
-from monai_kd.distillation.reading import read_teacher, widen
+from monai_kd.distillation.reading import read_logits
 from monai_kd.distillation.terms.balanced_soft_label_term import bernoulli_divergence
 from monai_kd.distillation.terms.masks import dilate
+from monai_kd.distillation.terms.means import weighted_mean
 from monai_kd.outputs import DistillationOutput
 
 
@@ -32,10 +32,8 @@ class BoundaryTerm(nn.Module):
 
     def forward(self, output: DistillationOutput, label: Tensor) -> Tensor:
         """Return a scalar; `label` is `(B, R, D, H, W)` of 0 and 1, or -1 where unknown."""
-        teacher, student = widen(read_teacher(output).logits), widen(output.student.logits)
+        teacher, student = read_logits(output)
         mask = ((label > 0.5) | ((label < 0) & (teacher > 0))).to(teacher)
         shell = dilate(mask, self.thickness) * dilate(1 - mask, self.thickness)
         divergence = bernoulli_divergence(teacher / self.temperature, student / self.temperature)
-        total = reduce(divergence * shell, "b r ... -> r", "sum")
-        count = reduce(shell, "b r ... -> r", "sum")
-        return self.temperature**2 * (total / count.clamp(min=1)).mean()
+        return self.temperature**2 * weighted_mean(divergence, shell).mean()

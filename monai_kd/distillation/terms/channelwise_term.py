@@ -4,7 +4,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
-from monai_kd.distillation.reading import read_teacher, widen
+from monai_kd.distillation.reading import read_logits
 from monai_kd.distillation.terms.pooling import pool
 from monai_kd.outputs import DistillationOutput
 
@@ -32,12 +32,10 @@ class ChannelwiseTerm(nn.Module):
 
     def forward(self, output: DistillationOutput, label: Tensor) -> Tensor:
         """Return a scalar."""
-        teacher, student = (
-            self._log_distribution(said.logits) for said in (read_teacher(output), output.student)
-        )
+        teacher, student = (self._log_distribution(logits) for logits in read_logits(output))
         divergence = functional.kl_div(student, teacher, reduction="none", log_target=True)
         return self.temperature**2 * divergence.sum(dim=-1).mean()
 
     def _log_distribution(self, logits: Tensor) -> Tensor:
-        flat = rearrange(pool(widen(logits), self.stride), "b c ... -> b c (...)")
+        flat = rearrange(pool(logits, self.stride), "b c ... -> b c (...)")
         return functional.log_softmax(flat / self.temperature, dim=-1)

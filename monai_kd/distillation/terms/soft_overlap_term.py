@@ -4,12 +4,13 @@ import torch
 from einops import reduce
 from torch import Tensor, nn
 
-from monai_kd.distillation.reading import read_teacher, widen
+from monai_kd.distillation.reading import read_logits
 from monai_kd.distillation.reliability_gate import ReliabilityGate
 from monai_kd.distillation.terms.balanced_soft_label_term import bernoulli_divergence
 from monai_kd.outputs import DistillationOutput
 
 SMOOTH = 1.0e-5
+CERTAIN = 100.0  # a logit whose probability is 1 in float32
 
 
 class SoftOverlapTerm(nn.Module):
@@ -36,7 +37,7 @@ class SoftOverlapTerm(nn.Module):
 
     def forward(self, output: DistillationOutput, label: Tensor) -> Tensor:
         """Return a scalar; `label` is `(B, R, D, H, W)` of 0 and 1, or -1 where unknown."""
-        teacher, student = widen(read_teacher(output).logits), widen(output.student.logits)
+        teacher, student = read_logits(output)
         trust = torch.ones_like(teacher) if self.gate is None else self.gate(teacher, label)
         if self.hard:
             teacher = torch.where(teacher > 0, CERTAIN, -CERTAIN).to(teacher)
@@ -45,9 +46,6 @@ class SoftOverlapTerm(nn.Module):
         total = _sum(trust * p**2) + _sum(trust * q**2) + SMOOTH
         divergence = trust * bernoulli_divergence(teacher, student)
         return (1 - overlap / total).mean() + divergence.mean()
-
-
-CERTAIN = 100.0  # a logit whose probability is 1 in float32
 
 
 def _sum(values: Tensor) -> Tensor:

@@ -1,13 +1,12 @@
 """What the student owes to the labels."""
 
-from collections.abc import Sequence
-
 from monai.losses import DiceLoss
-from monai.networks.layers.factories import Pool
 from torch import Tensor, nn
 from torch.nn import functional
 
-from monai_kd.distillation.reading import is_labelled, select_windows, widen
+from monai_kd.distillation.reading import is_labelled, read_zero, select_windows, widen
+from monai_kd.distillation.terms.means import average_levels
+from monai_kd.distillation.terms.pooling import pool_to
 from monai_kd.networks import list_levels
 from monai_kd.outputs import DistillationOutput
 
@@ -33,26 +32,14 @@ class SupervisedRegionTerm(nn.Module):
         """Dice loss plus the mean binary cross-entropy."""
         labelled = is_labelled(label)
         if not bool(labelled.any()):
-            return 0 * output.student.logits.sum()
+            return read_zero(output)
         output, label = select_windows(output, label, keep=labelled)
-        levels = list_levels(output.student)
-        weights = [0.5**level for level in range(len(levels))]
-        losses = (
-            weight * self._compare(logits, label)
-            for weight, logits in zip(weights, levels, strict=True)
+        return average_levels(
+            [self._compare(level, label) for level in list_levels(output.student)]
         )
-        return sum(losses, start=label.new_zeros(())) / sum(weights)
 
     def _compare(self, logits: Tensor, label: Tensor) -> Tensor:
-        label = shrink_label(label, size=logits.shape[2:])
         logits = widen(logits)
+        label = pool_to(label.to(logits), logits.shape[2:])  # BCE counts in the label's type
         dice: Tensor = self.dice(logits, label)
         return dice + functional.binary_cross_entropy_with_logits(logits, label)
-
-
-def shrink_label(label: Tensor, *, size: Sequence[int]) -> Tensor:
-    """The share of each region in every coarser voxel."""
-    if tuple(label.shape[2:]) == tuple(size):
-        return label
-    shares: Tensor = Pool[Pool.ADAPTIVEAVG, len(size)](tuple(size))(label)
-    return shares

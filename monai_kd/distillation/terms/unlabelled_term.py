@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from monai_kd.distillation.reading import is_labelled, select_windows
+from monai_kd.distillation.reading import is_labelled, read_zero, select_windows
 from monai_kd.outputs import DistillationOutput
 
 
@@ -17,6 +17,6 @@ class UnlabelledTerm(nn.Module):
         """Return a scalar."""
         unlabelled = ~is_labelled(label)
         if not bool(unlabelled.any()):
-            return 0 * output.student.logits.sum()
+            return read_zero(output)
         value: Tensor = self.term(*select_windows(output, label, keep=unlabelled))
         return value

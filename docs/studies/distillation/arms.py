@@ -1,0 +1,85 @@
+"""What is compared: the bundle's own overlays, alone and together, and the controls."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+PATHWAYS = "bundles/pathways"
+RATE = 1.0e-2  # of all arms; the best of 4e-3 and 1e-2 for the twin on validation cases
+OFF = {"weights#soft_overlap": 0.0, "weights#soft_label": 0.0}
+SINGLE = (
+    ("logits", "plain divergence"),
+    ("balanced", "balanced divergence"),
+    ("nested", "nested, decoupled"),
+    ("channelwise", "channel-wise"),
+    ("boundary", "boundary"),
+    ("correlation", "correlation"),
+    ("hidden", "hidden, channel mean"),
+    ("hidden_regressor", "hidden, regressor"),
+    ("latent", "latent L1, normalised"),
+    ("affinity", "affinity"),
+    ("attention", "attention transfer"),
+    ("transformer", "transformer to CNN"),
+    ("stage_heads", "stage heads"),
+    ("fusion", "MSGFF transfer"),
+)
+TOGETHER = tuple(name for name, _ in SINGLE if name not in ("logits", "balanced"))
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One row: overlays and settings over the bundle, and how the teacher is asked."""
+
+    name: str
+    overlays: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    teacher: str | None = "trained"  # or flipped, ensemble, shuffled, untrained
+    unlabelled: bool = True
+    longer: int = 1
+    rate: float = RATE
+
+
+def overlay(*names: str) -> tuple[str, ...]:
+    """Paths of the bundle's pathways."""
+    return tuple(f"{PATHWAYS}/{name}.yaml" for name in names)
+
+
+TWIN = Arm("twin", settings=OFF, teacher=None, unlabelled=False)
+LONGER = Arm("twin, twice the steps", settings=OFF, teacher=None, unlabelled=False, longer=2)
+SOFT = {"weights#soft_overlap": 1.0, "weights#soft_label": 0.0}
+CONTROLS = [
+    Arm("default, shuffled teacher", teacher="shuffled"),
+    Arm("default, untrained teacher", teacher="untrained"),
+]
+
+FULL = [
+    TWIN,
+    LONGER,
+    Arm("default"),
+    Arm("soft Dice + BCE", settings=SOFT),
+    *(Arm(name, overlay(file), OFF) for file, name in SINGLE),
+    Arm("all together", overlay(*TOGETHER)),
+    *CONTROLS,
+]
+
+GATED = {
+    "loss#terms#soft_overlap#gate": {"_target_": "monai_kd.distillation.ReliabilityGate"},
+}
+FEW = [
+    TWIN,
+    LONGER,
+    Arm("hard pseudo-labels", overlay("pseudo_label"), OFF),
+    Arm("default"),
+    Arm("soft Dice + BCE", settings=SOFT),
+    Arm("soft, gated", settings={**SOFT, **GATED}),
+    Arm("soft + hard", overlay("pseudo_label"), SOFT),
+    Arm("soft + channel-wise", overlay("channelwise"), SOFT),
+    Arm("soft + boundary", overlay("boundary"), SOFT),
+    Arm("balanced divergence", overlay("balanced"), OFF),
+    Arm("plain divergence", overlay("logits"), OFF),
+    Arm("soft, flipped teacher", settings=SOFT, teacher="flipped"),
+    Arm("soft, ensemble", settings=SOFT, teacher="ensemble"),
+    Arm("hard, ensemble", overlay("pseudo_label"), OFF, teacher="ensemble"),
+    *CONTROLS,
+]
+STUDIES = {"full": FULL, "few": FEW}

@@ -1,0 +1,141 @@
+"""One teacher, one student of one arm: trained on stored views, scored on whole cases."""
+
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.bundle import ConfigParser
+from monai.data import list_data_collate
+from monai.inferers import SlidingWindowInferer
+from monai.metrics import DiceMetric
+from monai.utils import set_determinism
+from torch import Tensor, nn
+
+from docs.studies.distillation.arms import Arm
+from docs.studies.distillation.views import View, open_views
+from monai_kd.distillation import DistillationLoss, SupervisedRegionTerm
+from monai_kd.networks import HybridTeacher, TappedNetwork, to_network_output
+from monai_kd.outputs import DistillationOutput, NetworkOutput
+
+BATCH = 4
+LAYOUT = torch.channels_last_3d
+CONFIGS = ["bundles/distill.yaml", "docs/studies/distillation/study.yaml"]
+
+
+def read_arm(arm: Arm) -> ConfigParser:
+    """The bundle with the arm's overlays."""
+    parser = ConfigParser(ConfigParser.load_config_files([*CONFIGS, *arm.overlays]))
+    for key, value in arm.settings.items():
+        parser[key] = value
+    return parser
+
+
+def train_teacher(
+    dataset_file: Path, *, labelled: Sequence[int], seed: int, steps: int
+) -> nn.Module:
+    """Train on ever new views of the labelled cases, by their places in the list."""
+    set_determinism(seed=seed)
+    network: nn.Module = HybridTeacher(deep_supervision=2).to(memory_format=LAYOUT)
+    dataset = open_views(dataset_file, views=0)
+    term, optimizer, schedule = SupervisedRegionTerm(), *_open_optimizer(network, 3.0e-3, steps)
+    network.train()
+    order = _draw(len(labelled), seed=seed, count_drawn=steps * BATCH)
+    for step in range(steps):
+        dataset.start_epoch(step + 1)
+        records = [dataset[labelled[i]] for i in order[step * BATCH : (step + 1) * BATCH]]
+        batch = list_data_collate([window for windows in records for window in windows])
+        image = batch["image"].contiguous(memory_format=LAYOUT)
+        output = DistillationOutput(to_network_output(network(image), image))
+        _step(term(output, batch["label"]), optimizer, schedule)
+    return network.eval()
+
+
+def train_student(
+    arm: Arm, views: Sequence[View], said: Sequence[NetworkOutput] | None, *, seed: int, steps: int
+) -> tuple[nn.Module, dict[str, Any]]:
+    """Train the arm's student; return it with the time and the losses of each tenth."""
+    set_determinism(seed=seed)
+    parser = read_arm(arm)
+    network: nn.Module = parser.get_parsed_content("network")
+    loss: DistillationLoss = parser.get_parsed_content("loss")
+    student = TappedNetwork(network, taps=parser.get_parsed_content("student_taps")).train()
+    learned = nn.ModuleList([network, loss])
+    optimizer, schedule = _open_optimizer(learned, arm.rate, steps)
+    started, losses = time.perf_counter(), []
+    for places in _draw_batches(views, arm, seed=seed, steps=steps):
+        chosen = [views[place] for place in places]
+        image = torch.stack([view.image for view in chosen]).contiguous(memory_format=LAYOUT)
+        label = torch.stack(
+            [view.label if view.labelled else -torch.ones_like(view.label) for view in chosen]
+        )
+        teacher = None if said is None else _stack([said[place] for place in places])
+        value = loss(DistillationOutput(student(image), teacher), label)
+        losses.append(value.item())
+        _step(value, optimizer, schedule)
+    tenth = max(1, steps // 10)
+    curve = [round(statistics.mean(losses[i : i + tenth]), 4) for i in range(0, steps, tenth)]
+    return network.eval(), {"seconds": round(time.perf_counter() - started), "loss": curve}
+
+
+@torch.no_grad()
+def score(network: nn.Module, cases: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Any]:
+    """Mean Dice of each region, their mean, and every case's mean."""
+    inferer = SlidingWindowInferer([48, 48, 48], overlap=0.25)
+    metric = DiceMetric(ignore_empty=True)
+    for image, label in cases:
+        logits = inferer(image[None].contiguous(memory_format=LAYOUT), network)
+        metric((logits > 0).float(), label[None])
+    dice = metric.get_buffer()
+    regions = dice.nanmean(dim=0)
+    return {
+        "dice": round(regions.mean().item(), 5),
+        "regions": [round(value, 5) for value in regions.tolist()],
+        "cases": [round(value, 4) for value in dice.nanmean(dim=1).tolist()],
+    }
+
+
+def _open_optimizer(module: nn.Module, rate: float, steps: int) -> tuple[Any, Any]:
+    optimizer = torch.optim.AdamW(module.parameters(), rate, weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, rate, total_steps=steps + 1, pct_start=0.1
+    )
+    return optimizer, schedule
+
+
+def _step(loss: Tensor, optimizer: Any, schedule: Any) -> None:
+    optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    schedule.step()
+
+
+def _draw(count: int, *, seed: int, count_drawn: int) -> list[int]:
+    generator = torch.Generator().manual_seed(seed)
+    order: list[int] = []
+    while len(order) < count_drawn:
+        order += torch.randperm(count, generator=generator).tolist()
+    return order[:count_drawn]
+
+
+def _draw_batches(views: Sequence[View], arm: Arm, *, seed: int, steps: int) -> Iterator[list[int]]:
+    """Places of the views of each step: half of a mixed batch is labelled."""
+    known = [i for i, view in enumerate(views) if view.labelled]
+    unknown = [i for i, view in enumerate(views) if not view.labelled]
+    mixed = arm.unlabelled and bool(unknown)
+    per_step = BATCH // 2 if mixed else BATCH
+    labelled = _draw(len(known), seed=seed, count_drawn=steps * per_step)
+    others = _draw(len(unknown), seed=seed, count_drawn=steps * (BATCH - per_step)) if mixed else []
+    for step in range(steps):
+        first = labelled[step * per_step : (step + 1) * per_step]
+        second = others[step * (BATCH - per_step) : (step + 1) * (BATCH - per_step)]
+        yield [known[i] for i in first] + [unknown[i] for i in second]
+
+
+def _stack(said: Sequence[NetworkOutput]) -> NetworkOutput:
+    features = {
+        name: torch.stack([output.features[name] for output in said]) for name in said[0].features
+    }
+    return NetworkOutput(torch.stack([output.logits for output in said]), features)

@@ -1,0 +1,116 @@
+"""Views and whole cases in memory, the same for every arm."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.bundle import ConfigParser
+from monai.transforms import Compose, ToTensord
+from torch import Tensor, nn
+
+from data_prep import voxelise_cases, write_datalist
+from data_prep.datalist import Split
+from data_prep.phantom import write_phantoms
+from monai_kd.data import (
+    LabelToRegionsd,
+    LoadVoxelsd,
+    RandLoadWindowsd,
+    ViewDataset,
+    read_datalist,
+    read_regions,
+)
+from monai_kd.outputs import NetworkOutput
+
+KEYS = ["image", "label"]
+WINDOW = 32
+BATCH = 8  # of the teacher
+
+
+@dataclass(frozen=True)
+class Task:
+    """Phantoms, and how many of them are labelled: one in `one_labelled_in`."""
+
+    cases: int = 200
+    size: int = 40
+    difficulty: float = 3.0
+    views: int = 8
+    one_labelled_in: int = 1
+
+
+@dataclass(frozen=True)
+class View:
+    """One window `(C, D, H, W)` with its regions, and whether the study may look at them."""
+
+    image: Tensor
+    label: Tensor
+    labelled: bool
+
+
+def make_cases(folder: Path, task: Task) -> Path:
+    """Make and voxelise the phantoms; return their data list: a quarter to test, five folds."""
+    phantoms = folder / f"phantoms-{task.cases}x{task.size}-{task.difficulty:g}"
+    write_phantoms(
+        phantoms, cases=task.cases, size=task.size, difficulty=task.difficulty, workers=1
+    )
+    voxels = voxelise_cases(phantoms, voxels_root=folder, workers=1)
+    split = Split(test_fraction=0.25, folds=5)
+    return write_datalist(voxels, output_file=voxels / "dataset.json", split=split)
+
+
+def open_views(dataset_file: Path, *, views: int) -> ViewDataset:
+    """Training windows under the light augmentation of the bundle."""
+    regions = read_regions(dataset_file)
+    augmentation = ConfigParser.load_config_file("bundles/augmentation.yaml")["light"]
+    transform = Compose(
+        [
+            RandLoadWindowsd(KEYS, spatial_size=[WINDOW] * 3),
+            LabelToRegionsd("label", regions=regions),
+            *ConfigParser({"light": augmentation}).get_parsed_content("light"),
+            ToTensord(KEYS, track_meta=False),
+        ]
+    )
+    return ViewDataset(read_datalist(dataset_file, part="training"), transform, seed=1, views=views)
+
+
+def load_views(dataset_file: Path, task: Task) -> list[View]:
+    """All stored views, case by case; the labelled cases are spread over the list."""
+    dataset = open_views(dataset_file, views=task.views)
+    return [
+        View(window["image"], window["label"], labelled=index % task.one_labelled_in == 0)
+        for index in range(len(dataset))
+        for view in range(task.views)
+        for window in dataset.replay(index, view)
+    ]
+
+
+def load_cases(dataset_file: Path, part: Any) -> list[tuple[Tensor, Tensor]]:
+    """Whole cases: image and regions."""
+    transform = Compose(
+        [
+            LoadVoxelsd(KEYS),
+            LabelToRegionsd("label", regions=read_regions(dataset_file)),
+            ToTensord(KEYS, track_meta=False),
+        ]
+    )
+    loaded = (transform(record) for record in read_datalist(dataset_file, part=part))
+    return [(case["image"], case["label"]) for case in loaded]
+
+
+@torch.no_grad()
+def remember(teacher: nn.Module, views: Sequence[View]) -> list[NetworkOutput]:
+    """What the teacher says of every view, logits and tapped features."""
+    said: list[NetworkOutput] = []
+    teacher.eval()
+    for start in range(0, len(views), BATCH):
+        images = torch.stack([view.image for view in views[start : start + BATCH]])
+        output = teacher(images.contiguous(memory_format=torch.channels_last_3d))
+        said += [
+            NetworkOutput(
+                output.logits[i].clone(),
+                {name: feature[i].clone() for name, feature in output.features.items()},
+            )
+            for i in range(len(images))
+        ]
+    return said

@@ -1,0 +1,235 @@
+"""What the teacher says of stored views, asked once and replayed in every epoch and every arm."""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor, nn
+
+from monai_kd.data.logit_store import Keep, LogitStore, ViewBankError, hash_tensor
+from monai_kd.data.view_dataset import ViewDataset
+from monai_kd.data.view_index import ViewIndex, list_images
+from monai_kd.files import replace_file
+
+FIDELITY = "fidelity.json"
+
+
+class ViewBank:
+    """The teacher's logits of every view of a `ViewDataset`, on disk.
+
+    They lie under the hash of the teacher and of how they are kept, each under the hash of the
+    image that the teacher saw: with another teacher, transform, seed or view they are not found.
+
+    Args:
+        dataset: whose `views` are stored.
+        teacher: maps the images `(B, C, D, H, W)` of a view's windows to logits, or to a list or
+            tuple that starts with them; its weights may be loaded later, but before `fill`. One
+            with taps is refused, for what they tell is not stored.
+        folder: for all banks; each teacher has its own within.
+        keep: `float16`, or `uint8` at a quarter of float32's size, see `LogitStore`.
+        temperature: of `uint8`; the larger, the further and the coarser.
+        device: where the teacher runs.
+    """
+
+    def __init__(
+        self,
+        dataset: ViewDataset,
+        *,
+        teacher: nn.Module,
+        folder: str | os.PathLike[str],
+        keep: Keep = "float16",
+        temperature: float = 2.0,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        if dataset.views < 1:
+            raise ViewBankError(
+                "the data set shows ever new views, of which none comes back: set views to 8, say"
+            )
+        _check_taps(teacher)
+        self.dataset = dataset
+        self.teacher = teacher
+        self.folder = Path(folder)
+        self.keep: Keep = keep
+        self.temperature = temperature
+        self.device = torch.device(device)
+        LogitStore(self.folder, keep, temperature)  # stops at once where it cannot keep so
+
+    def open_store(self) -> LogitStore:
+        """The store of the teacher as it is now."""
+        kept = f"{self.keep} {self.temperature if self.keep == 'uint8' else ''}"
+        digest = blake2b(f"{hash_network(self.teacher)} {kept}".encode(), digest_size=12)
+        return LogitStore(self.folder / digest.hexdigest(), self.keep, self.temperature)
+
+    def fill(self, *, console: Console | None = None) -> Path:
+        """Ask the teacher of every view that is missing; return the folder, with `fidelity.json`.
+
+        Tells first how many views are missing and how many gigabytes they will take.
+        """
+        console = console or Console(highlight=False, soft_wrap=True)
+        store = self.open_store()
+        index = ViewIndex(store.folder, self.dataset)
+        missing = list(self._list_missing(store, index))
+        if not missing:
+            console.print(f"view bank: all {self._count_views()} views are in {store.folder}")
+            return store.folder
+        started, fidelity = time.perf_counter(), _read_fidelity(store.folder)
+        size = self._add(missing[0], store, index, fidelity)
+        _check_room(size * len(missing), store.folder)
+        minutes = len(missing) * (time.perf_counter() - started) / 60
+        console.print(
+            f"view bank: {len(missing)} of {self._count_views()} views are missing, about "
+            f"{size * len(missing) / 1e9:.2g} GB and {minutes:.2g} minutes, in {store.folder}"
+        )
+        for view in self._show_progress(missing[1:], console):
+            self._add(view, store, index, fidelity)
+        minutes = (time.perf_counter() - started) / 60
+        console.print(
+            f"view bank: filled in {minutes:.2g} minutes; probabilities are off by "
+            f"{fidelity.largest_difference:.1g} at most, masks in "
+            f"{fidelity.flipped_share:.1g} of the voxels"
+        )
+        return store.folder
+
+    def _count_views(self) -> int:
+        return len(self.dataset) * self.dataset.views
+
+    def _list_missing(self, store: LogitStore, index: ViewIndex) -> Iterator[tuple[int, int]]:
+        """Record and view; only one that the index does not know is replayed to find out."""
+        present = {path.stem for path in store.folder.glob("*.b2nd")}
+        for record in range(len(self.dataset)):
+            for view in range(self.dataset.views):
+                known = index.find(record, view)
+                if known is None and present:  # in an empty bank nothing is found by replaying
+                    known = [hash_tensor(image) for image in self._replay(record, view)]
+                    index.add(record, view, known)
+                if known is None or not present.issuperset(known):
+                    yield record, view
+
+    def _replay(self, record: int, view: int) -> list[Tensor]:
+        return list_images(self.dataset.replay(record, view))
+
+    def _add(
+        self, missing: tuple[int, int], store: LogitStore, index: ViewIndex, fidelity: "Fidelity"
+    ) -> int:
+        """Store the logits of one view; return how many bytes they take."""
+        images = self._replay(*missing)
+        paths = [store.find(image) for image in images]
+        for path, logits in zip(paths, self._ask_teacher(images), strict=True):
+            if not path.exists():
+                store.write(path, logits)
+                fidelity.add(logits, store.read(path))
+        index.add(*missing, [path.stem for path in paths])
+        _write_fidelity(fidelity, store)
+        return sum(path.stat().st_size for path in paths)
+
+    @torch.no_grad()
+    def _ask_teacher(self, images: Sequence[Tensor]) -> Tensor:
+        """Of all windows at once: on a CPU, some convolutions take five times as long for one."""
+        self.teacher.to(self.device).eval()
+        batch = torch.stack([torch.as_tensor(image) for image in images])
+        answer = self.teacher(batch.to(self.device))
+        while isinstance(answer, tuple | list) and answer:  # levels, or a NetworkOutput
+            answer = answer[0]
+        if not isinstance(answer, Tensor):
+            raise ViewBankError(
+                f"the teacher answered with {type(answer).__name__}, expected logits, or a list "
+                "or tuple that starts with them: wrap it in a module that gives one of these"
+            )
+        return answer.float().cpu()
+
+    def _show_progress(
+        self, missing: list[tuple[int, int]], console: Console
+    ) -> Iterator[tuple[int, int]]:
+        yield from track(
+            missing,
+            description="view bank",
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+
+
+@dataclass
+class Fidelity:
+    """How far stored probabilities are from the teacher's, over all windows so far."""
+
+    windows: int = 0
+    largest_difference: float = 0.0
+    mean_difference: float = 0.0
+    flipped_share: float = 0.0
+
+    def add(self, live: Tensor, stored: Tensor) -> None:
+        """Take in one window's logits; `flipped_share` is of voxels whose mask changes."""
+        difference = (torch.sigmoid(live) - torch.sigmoid(stored)).abs()
+        flipped = ((live > 0) != (stored > 0)).float()
+        self.windows += 1
+        self.largest_difference = max(self.largest_difference, difference.max().item())
+        self.mean_difference += (difference.mean().item() - self.mean_difference) / self.windows
+        self.flipped_share += (flipped.mean().item() - self.flipped_share) / self.windows
+
+
+def hash_network(network: nn.Module) -> str:
+    """Hash of classes, settings and weights."""
+    digest = blake2b(repr(network).encode(), digest_size=16)
+    for name, module in network.named_modules():
+        digest.update(f"{name} {type(module)} {_list_settings(module)}".encode())
+    for name, values in network.state_dict().items():
+        known = isinstance(values, Tensor)
+        digest.update(f"{name} {hash_tensor(_widen(values)) if known else values}".encode())
+    return digest.hexdigest()
+
+
+def _list_settings(module: nn.Module) -> list[tuple[str, Any]]:
+    """What decides an answer without being a weight, such as the flips of an ensemble."""
+    return sorted((k, v) for k, v in vars(module).items() if k != "training" and _is_plain(v))
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, tuple | list):
+        return all(map(_is_plain, value))
+    return isinstance(value, int | float | str)
+
+
+def _widen(values: Tensor) -> Tensor:
+    """NumPy has no bfloat16."""
+    return values.float() if values.dtype == torch.bfloat16 else values
+
+
+def _check_taps(teacher: nn.Module) -> None:
+    if taps := list(getattr(teacher, "taps", ())):
+        raise ViewBankError(
+            f"the loss reads the teacher's {', '.join(taps)}, and a view bank keeps logits alone: "
+            "leave out either the bank or the pathways that compare features"
+        )
+
+
+def _check_room(needed: int, folder: Path) -> None:
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise ViewBankError(
+            f"the view bank needs about {needed / 1e9:.3g} GB and {folder} has {free / 1e9:.3g} GB "
+            "free: make room, store fewer views, or keep them as uint8"
+        )
+
+
+def _read_fidelity(folder: Path) -> Fidelity:
+    path = folder / FIDELITY
+    if not path.is_file():
+        return Fidelity()
+    known = json.loads(path.read_text())
+    return Fidelity(**{name: known[name] for name in asdict(Fidelity())})
+
+
+def _write_fidelity(fidelity: Fidelity, store: LogitStore) -> None:
+    kept = {"keep": store.keep, "temperature": store.temperature}
+    with replace_file(store.folder / FIDELITY) as temporary:
+        temporary.write_text(json.dumps(asdict(fidelity) | kept, indent=1))

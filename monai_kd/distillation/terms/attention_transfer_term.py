@@ -1,0 +1,57 @@
+"""Where in space a network is active."""
+
+from collections.abc import Sequence
+
+import torch
+from einops import reduce
+from torch import Tensor, nn
+
+from monai_kd.distillation.terms.feature_maps import read_map_pair, unit
+from monai_kd.outputs import DistillationOutput
+
+TINY = 1.0e-12  # a fourth power of a feature: at 1e-3 it still counts
+
+
+class AttentionTransferTerm(nn.Module):
+    """Distance of activation maps over space, each of length one.
+
+    With `Q` the activation of a voxel, `mean_c |f_c|^power`, as one vector for each window:
+
+        mean_j mean_b | Q_s / |Q_s| - Q_t / |Q_t| |^2
+
+    over pairs of taps `j` (Zagoruyko and Komodakis 2017, arXiv 1612.03928, equation 2). The norm
+    is squared as in their code: without the square it has no gradient at equality. It lies
+    between 0 and 2.
+
+    Args:
+        student_taps: maps of the student.
+        teacher_taps: maps or tokens of the teacher, one for each of the student's.
+        power: above 1 puts weight on the strongest voxels.
+    """
+
+    def __init__(
+        self, *, student_taps: Sequence[str], teacher_taps: Sequence[str], power: float = 2.0
+    ) -> None:
+        super().__init__()
+        if not student_taps or len(student_taps) != len(teacher_taps):
+            raise ValueError(
+                f"got student_taps={list(student_taps)} and teacher_taps={list(teacher_taps)}: "
+                "expected as many of both, at least one"
+            )
+        if power < 1:
+            raise ValueError(f"power is {power}, expected 1 or more")
+        self.pairs = tuple(zip(student_taps, teacher_taps, strict=True))
+        self.power = power
+
+    def forward(self, output: DistillationOutput, label: Tensor) -> Tensor:
+        """Return a scalar."""
+        return torch.stack([self._compare(output, *pair) for pair in self.pairs]).mean()
+
+    def _compare(self, output: DistillationOutput, student_tap: str, teacher_tap: str) -> Tensor:
+        maps = read_map_pair(output, student_tap=student_tap, teacher_tap=teacher_tap)
+        student, teacher = (self._activate(volume) for volume in maps)
+        return (student - teacher).square().sum(dim=-1).mean()
+
+    def _activate(self, volume: Tensor) -> Tensor:
+        activation = reduce(volume.abs() ** self.power, "b c ... -> b (...)", "mean")
+        return unit(activation, dim=-1, epsilon=TINY)

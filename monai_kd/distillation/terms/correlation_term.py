@@ -1,0 +1,99 @@
+"""Which channels and which voxels rise together, whatever their scale."""
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from monai_kd.distillation.terms.feature_maps import read_map_pair, standardise
+from monai_kd.outputs import DistillationOutput
+
+
+class CorrelationTerm(nn.Module):
+    """One minus Pearson's correlation of student and teacher, across channels and across voxels.
+
+    With `d(a, b) = 1 - cor(a, b)`, and `y` the probabilities at temperature `T`, or the features
+    as they are:
+
+        inter * mean_v d(y_s[:, v], y_t[:, v]) + intra * mean_c d(y_s[c, :], y_t[c, :])
+
+    `v` are the voxels of all windows of the batch, `c` the channels: regions, classes or
+    features (Huang et al. 2022, DIST, arXiv 2205.10536, inter- and intra-class relations). With
+    one channel there is no correlation across channels, and that part is left out. A correlation
+    knows no scale, so the gradient needs no `T^2`. It is computed as `mean (a' - b')^2 / 2` with
+    `a' = (a - mean a) / sqrt(var a + 1e-6)`, which is zero at equality also where a is constant,
+    and lets voxels of background count little whose probabilities hardly differ.
+
+    Args:
+        student_tap: a map of the student; by default both sides are logits.
+        teacher_tap: a map of the teacher; goes with `student_tap`.
+        projector: brings the student's tapped map to the teacher's channels, such as
+            `ChannelProjector`, where they differ.
+        exclusive: logits are of exclusive classes, softmax over channels; else sigmoid.
+        temperature: of the probabilities.
+        inter: weight of the part across channels.
+        intra: weight of the part across voxels.
+    """
+
+    def __init__(
+        self,
+        *,
+        student_tap: str | None = None,
+        teacher_tap: str | None = None,
+        projector: nn.Module | None = None,
+        exclusive: bool = False,
+        temperature: float = 1.0,
+        inter: float = 1.0,
+        intra: float = 1.0,
+    ) -> None:
+        super().__init__()
+        if (student_tap is None) != (teacher_tap is None):
+            raise ValueError(
+                f"got student_tap={student_tap!r} and teacher_tap={teacher_tap!r}: give both, or "
+                "neither to compare logits"
+            )
+        if temperature <= 0 or inter < 0 or intra < 0:
+            raise ValueError(
+                f"got temperature={temperature}, inter={inter}, intra={intra}: temperature must "
+                "be above 0, weights 0 or more"
+            )
+        self.student_tap = student_tap
+        self.teacher_tap = teacher_tap
+        self.projector = projector
+        self.exclusive = exclusive
+        self.temperature = temperature
+        self.inter = inter
+        self.intra = intra
+
+    def forward(self, output: DistillationOutput, label: Tensor) -> Tensor:
+        """Return a scalar."""
+        student, teacher = read_map_pair(
+            output, student_tap=self.student_tap, teacher_tap=self.teacher_tap
+        )
+        if self.projector is not None:
+            student = self.projector(student)
+        self._check_channels(student, teacher)
+        if self.student_tap is None:
+            student, teacher = self._soften(student), self._soften(teacher)
+        intra = decorrelation(student, teacher, "b c ... -> c (b ...)")
+        if student.shape[1] == 1:
+            return self.intra * intra
+        inter = decorrelation(student, teacher, "b c ... -> (b ...) c")
+        return self.inter * inter + self.intra * intra
+
+    def _soften(self, logits: Tensor) -> Tensor:
+        logits = logits / self.temperature
+        return logits.softmax(dim=1) if self.exclusive else torch.sigmoid(logits)
+
+    def _check_channels(self, student: Tensor, teacher: Tensor) -> None:
+        if student.shape[1] != teacher.shape[1]:
+            raise ValueError(
+                f"student and teacher have {student.shape[1]} and {teacher.shape[1]} channels at "
+                f"{self.student_tap or 'logits'!r} and {self.teacher_tap or 'logits'!r}: give "
+                f"projector=ChannelProjector(before, {teacher.shape[1]})"
+            )
+
+
+def decorrelation(student: Tensor, teacher: Tensor, rows: str) -> Tensor:
+    """Mean of `1 - cor` over rows of values, `rows` says in einops' words which these are."""
+    student, teacher = (standardise(rearrange(x, rows), dim=-1) for x in (student, teacher))
+    return 0.5 * (student - teacher).square().mean()

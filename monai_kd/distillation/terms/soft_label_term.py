@@ -1,0 +1,58 @@
+"""The teacher's soft labels for exclusive classes."""
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from monai_kd.distillation.reading import is_labelled, read_classes, read_logits
+from monai_kd.outputs import DistillationOutput
+
+
+class SoftLabelTerm(nn.Module):
+    """Divergence from teacher to student, and cross-entropy with the label, softmax over channels.
+
+    With `p = softmax(z / T)` over the classes of a voxel, or of an image in classification:
+
+        alpha * T^2 * mean_v KL(p_t || p_s) + (1 - alpha) * mean_v CE(z_s, label)
+
+    (Hinton, Vinyals, Dean 2015, arXiv 1503.02531, section 2.) The divergence is over all windows,
+    the cross-entropy over the labelled ones alone, and zero where there are none. For regions that
+    overlap see `BalancedSoftLabelTerm`.
+
+    Args:
+        alpha: share of the teacher, 0 to 1.
+        temperature: of both distributions in the divergence.
+    """
+
+    def __init__(self, *, alpha: float = 0.5, temperature: float = 2.0) -> None:
+        super().__init__()
+        if temperature <= 0 or not 0 <= alpha <= 1:
+            raise ValueError(
+                f"got alpha={alpha}, temperature={temperature}: alpha must be from 0 to 1 and "
+                "temperature must be above 0"
+            )
+        self.alpha = alpha
+        self.temperature = temperature
+
+    def forward(self, output: DistillationOutput, label: Tensor) -> Tensor:
+        """Return a scalar; `label` is `(B, 1, D, H, W)` or `(B,)` of indices, -1 where unknown."""
+        teacher, student = read_logits(output)
+        divergence = softmax_divergence(teacher / self.temperature, student / self.temperature)
+        loss = self.alpha * self.temperature**2 * divergence.mean()
+        labelled = is_labelled(label)
+        if self.alpha == 1 or not bool(labelled.any()):
+            return loss
+        classes = read_classes(label, student)
+        truth = functional.cross_entropy(student[labelled], classes[labelled])
+        return loss + (1 - self.alpha) * truth
+
+
+def softmax_divergence(teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
+    """`KL(softmax(teacher) || softmax(student))` over channels: `(B, C, ...)` to `(B, ...)`."""
+    if teacher_logits.shape[1] < 2:
+        raise ValueError(
+            "the logits have one channel, and a softmax over it is always 1: tell background as a "
+            "class of its own, or take a term for regions, such as BalancedSoftLabelTerm"
+        )
+    teacher = functional.log_softmax(teacher_logits, dim=1)
+    student = functional.log_softmax(student_logits, dim=1)
+    return functional.kl_div(student, teacher, reduction="none", log_target=True).sum(dim=1)

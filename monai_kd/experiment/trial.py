@@ -1,0 +1,51 @@
+"""One pass through both networks and every term, before hours are spent on a teacher."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from typing import Any
+
+import torch
+
+from monai_kd.distillation import DistillationLoss, Distiller
+from monai_kd.experiment.configuration import find_running_workflow
+from monai_kd.experiment.errors import ExperimentError
+
+
+def check_distillation(*, channels: int, regions: int, window: Sequence[int]) -> None:
+    """Stop where the workflow's `distiller` and `loss` cannot be made or do not fit each other.
+
+    Both networks and every term, those of weight zero too, see one batch of empty windows: a tap
+    that is not there or never fires, a projector of other channels, logits of other regions show
+    themselves here, in one line. Nothing that is trained or saved is touched.
+    """
+    distiller: Distiller = _make("distiller")
+    loss: DistillationLoss = _make("loss")
+    device = next(distiller.student.parameters()).device
+    image = torch.zeros(2, channels, *window, device=device)
+    label = torch.zeros(2, regions, *window, device=device)
+    with torch.no_grad(), torch.random.fork_rng(), _told_of("the networks"):
+        output = Distiller(deepcopy(distiller.student), teacher=distiller.teacher)(image)
+    for name, term in deepcopy(loss.terms).items():
+        with torch.no_grad(), torch.random.fork_rng(), _told_of(f"term '{name}'"):
+            term(output, label)
+
+
+def _make(key: str) -> Any:
+    """A component of the running workflow, the same that every reference to it means."""
+    with _told_of(f"'{key}'"):
+        return find_running_workflow().parser.get_parsed_content(key)
+
+
+@contextmanager
+def _told_of(whose: str) -> Iterator[None]:
+    """Tell what is wrong in a sentence; MONAI wraps an error in one of its own at every level."""
+    try:
+        yield
+    except (RuntimeError, TypeError, ValueError) as error:
+        cause: Any = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        if isinstance(cause, ExperimentError):
+            raise cause from error
+        raise ExperimentError(f"{whose}: {' '.join(str(cause).split())}") from error

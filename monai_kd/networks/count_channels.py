@@ -1,0 +1,27 @@
+"""How wide a tapped feature is, for what has to be as wide."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from monai_kd.networks.tapped_network import TappedNetwork
+
+
+def count_channels(
+    network: nn.Module, tap: str, *, image: Sequence[int] = (1, 4, 32, 32, 32)
+) -> int:
+    """Channels of the feature `tap`, from one run of the network on an empty image of this shape.
+
+    Of tokens `(B, N, C)` they are the last axis, of all else the second. The network keeps its
+    mode, weights and statistics.
+    """
+    modes = {module: module.training for module in network.modules()}
+    parameter = next(network.parameters())
+    tapped = TappedNetwork(network, taps=[tap]).eval()
+    with torch.no_grad():
+        output = tapped(torch.zeros(*image, device=parameter.device, dtype=parameter.dtype))
+    for module, training in modes.items():
+        module.training = training
+    feature = output.features[tap]
+    return int(feature.shape[-1] if feature.ndim == 3 else feature.shape[1])

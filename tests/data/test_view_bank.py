@@ -1,0 +1,200 @@
+import io
+import json
+import shutil
+
+import pytest
+import torch
+from monai.data import DataLoader
+from monai.engines.utils import PrepareBatchExtraInput
+from monai.transforms import RandFlipd, RandSpatialCropSamplesd
+from rich.console import Console
+from torch import nn
+
+from monai_kd.data.banked_views import BankedViews
+from monai_kd.data.logit_store import LogitStore, ViewBankError
+from monai_kd.data.view_bank import ViewBank, hash_network
+from monai_kd.data.view_dataset import ViewDataset
+from monai_kd.data.view_index import ViewIndex
+from monai_kd.distillation import Distiller
+from monai_kd.networks import EnsembleTeacher
+
+
+class _CountingTeacher(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(1)
+        self.conv = nn.Conv3d(2, 3, 3, padding=1)
+        self.drop = nn.Dropout(0.5)
+        self.register_buffer("asked", torch.zeros(()), persistent=False)
+
+    def forward(self, image):
+        self.asked += 1
+        return [4 * self.drop(self.conv(image)), image]
+
+
+def dataset(*, seed=1, prob=0.5, views=2):
+    images = torch.randn(2, 2, 8, 8, 8, generator=torch.Generator().manual_seed(0))
+    records = [{"case": f"case_{i}", "image": image} for i, image in enumerate(images)]
+    crop = RandSpatialCropSamplesd("image", (4, 4, 4), num_samples=2, random_size=False)
+    return ViewDataset(records, [crop, RandFlipd("image", prob)], seed=seed, views=views)
+
+
+def bank(folder, *, teacher=None, keep="float16", **options):
+    return ViewBank(
+        dataset(**options), teacher=teacher or _CountingTeacher(), folder=folder, keep=keep
+    )
+
+
+def fill(filled):
+    screen = io.StringIO()
+    return filled.fill(console=Console(file=screen, width=400)), screen.getvalue()
+
+
+def test_replayed_logits_are_those_of_the_live_teacher(tmp_path):
+    filled = bank(tmp_path)
+    fill(filled)
+    views = BankedViews(filled)
+    for epoch in (1, 2, 3):
+        views.start_epoch(epoch)
+        for window in [window for i in range(len(views)) for window in views[i]]:
+            live = filled.teacher(window["image"][None])[0][0]
+            torch.testing.assert_close(
+                window["teacher_logits"], live.as_tensor(), atol=0.01, rtol=0
+            )
+
+
+def test_the_teacher_is_asked_once_of_each_view_and_never_again(tmp_path):
+    first, again = bank(tmp_path), bank(tmp_path)
+    folder, said = fill(first)
+    assert (first.teacher.asked, len(list(folder.glob("*.b2nd")))) == (4, 8)
+    assert "4 of 4 views are missing, about" in said
+    assert f"GB in {folder}" in said
+    assert "all 4 views are in" in fill(again)[1]
+    assert again.teacher.asked == 0
+
+
+def test_an_interrupted_filling_goes_on(tmp_path):
+    folder, _ = fill(bank(tmp_path))
+    next(folder.glob("*.b2nd")).unlink()
+    again = bank(tmp_path)
+    assert "1 of 4 views are missing" in fill(again)[1]
+    assert again.teacher.asked == 1
+    assert json.loads((folder / "fidelity.json").read_text())["windows"] == 9
+
+
+def test_a_full_bank_is_known_without_a_look_at_its_views(tmp_path):
+    fill(bank(tmp_path))
+    again, replayed = bank(tmp_path), []
+    again.dataset.transform.transforms += (lambda item: replayed.append(1) or item,)
+    fill(again)
+    assert len(replayed) == again.dataset.views  # of the first record alone
+
+
+def test_a_changed_file_of_a_case_is_looked_at_again(tmp_path):
+    scan = tmp_path / "scan"
+    scan.write_text("as it was")
+    first, again = bank(tmp_path), bank(tmp_path)
+    first.dataset.data[1]["scan"] = again.dataset.data[1]["scan"] = str(scan)
+    fill(first)
+    scan.write_text("as it is, and longer")
+    again.dataset.data[1]["image"] = torch.ones(2, 8, 8, 8)
+    assert "2 of 4 views are missing" in fill(again)[1]
+
+
+def test_an_index_that_errs_serves_nothing_stale_and_is_mended(tmp_path):
+    fill(bank(tmp_path))
+    other = bank(tmp_path)
+    other.dataset.data[1]["image"] = torch.ones(2, 8, 8, 8)  # nothing that a file would show
+    assert "all 4 views are in" in fill(other)[1]
+    with pytest.raises(ViewBankError, match="case_1: fill it .* look at every view anew"):
+        BankedViews(other)[1]
+    assert "2 of 4 views are missing" in fill(other)[1]
+    assert len(BankedViews(other)[1]) == 2
+
+
+def test_a_torn_line_of_the_index_is_passed_over(tmp_path):
+    folder, _ = fill(bank(tmp_path))
+    (index,) = folder.glob("*.views.jsonl")
+    index.write_text(index.read_text()[:-20])
+    assert "all 4 views are in" in fill(bank(tmp_path))[1]
+    assert len(ViewIndex(folder, dataset())._known) == 4
+
+
+@pytest.mark.parametrize(
+    "changed", [{"seed": 2}, {"prob": 1.0}, {"views": 3}, {"teacher": "other"}]
+)
+def test_another_teacher_transform_or_view_is_not_found(tmp_path, changed):
+    fill(bank(tmp_path))
+    if "teacher" in changed:
+        changed = {"teacher": _CountingTeacher()}
+        nn.init.zeros_(changed["teacher"].conv.bias)
+    views = BankedViews(bank(tmp_path, **changed))
+    views.start_epoch(3)
+    with pytest.raises(ViewBankError, match=r"no view like that of case case_[01]: fill it"):
+        [views[i] for i in range(len(views))]
+
+
+def test_settings_and_weights_and_class_decide_a_networks_hash():
+    conv, mirrored = nn.Conv3d(2, 3, 3), [[0]]
+    networks = [conv, EnsembleTeacher([conv]), EnsembleTeacher([conv], flips=mirrored)]
+    hashes = {hash_network(network) for network in [*networks, nn.Conv3d(2, 3, 3)]}
+    assert len(hashes) == 4
+    assert hash_network(conv) == hash_network(conv.eval())
+
+
+@pytest.mark.parametrize(("keep", "largest"), [("float16", 5e-4), ("uint8", 8e-3)])
+def test_fidelity_is_measured_and_written_down(tmp_path, keep, largest):
+    folder, said = fill(bank(tmp_path, keep=keep))
+    measured = json.loads((folder / "fidelity.json").read_text())
+    assert 0 < measured["mean_difference"] < measured["largest_difference"] < largest
+    assert measured["flipped_share"] < 0.01
+    assert (measured["keep"], measured["windows"]) == (keep, 8)
+    assert "probabilities are off by" in said
+
+
+@pytest.mark.parametrize("keep", ["float16", "uint8"])
+def test_extreme_logits_stay_finite_and_keep_their_side(tmp_path, keep):
+    store = LogitStore(tmp_path, keep)
+    store.write(tmp_path / "a.b2nd", torch.tensor([-1e6, -50.0, -1.0, 1.0, 50.0, 1e6]))
+    read = store.read(tmp_path / "a.b2nd")
+    assert torch.isfinite(read).all()
+    assert (read > 0).tolist() == [False] * 3 + [True] * 3
+
+
+def test_a_disk_that_is_too_small_is_told_before_the_work(tmp_path, monkeypatch):
+    full = shutil.disk_usage(tmp_path)._replace(free=10)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+    small = bank(tmp_path)
+    with pytest.raises(ViewBankError, match="has 1e-08 GB free: make room"):
+        fill(small)
+    assert small.teacher.asked == 1
+
+
+def test_what_cannot_be_banked_is_refused(tmp_path):
+    with pytest.raises(ViewBankError, match="none comes back"):
+        bank(tmp_path, views=0)
+    with pytest.raises(ValueError, match="keep is 'int4', expected one of float16, uint8"):
+        bank(tmp_path, keep="int4")
+    tapped = _CountingTeacher()
+    tapped.taps = ["conv"]
+    with pytest.raises(ViewBankError, match="the loss reads the teacher's conv, and a view bank"):
+        bank(tmp_path, teacher=tapped)
+    speechless = nn.Module()
+    speechless.forward = lambda _image: {"logits": None}
+    with pytest.raises(ViewBankError, match="the teacher answered with dict, expected logits"):
+        fill(bank(tmp_path, teacher=speechless))
+    (tmp_path / "a.b2nd").write_bytes(b"half a file")
+    with pytest.raises(ViewBankError, match=r"a.b2nd is damaged .*: delete it"):
+        LogitStore(tmp_path).read(tmp_path / "a.b2nd")
+
+
+def test_stored_logits_reach_the_distiller_through_a_batch(tmp_path):
+    filled = bank(tmp_path)
+    fill(filled)
+    batch = next(iter(DataLoader(BankedViews(filled), batch_size=1)))
+    batch["label"] = torch.zeros(2, 3, 4, 4, 4)
+    prepare = PrepareBatchExtraInput({"teacher_logits": "teacher_logits"})
+    image, _, _, extra = prepare(batch)
+    output = Distiller(nn.Conv3d(2, 3, 1))(image, **extra)
+    assert torch.equal(output.teacher.logits, batch["teacher_logits"])
+    assert output.teacher.logits.shape == output.student.logits.shape

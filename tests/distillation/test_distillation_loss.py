@@ -1,0 +1,96 @@
+import pytest
+import torch
+from ignite.engine import Engine, Events
+from monai.handlers import ParamSchedulerHandler
+from torch import nn
+
+from monai_kd.distillation.distillation_loss import DistillationLoss, ramp_up_and_down
+from monai_kd.distillation.distiller import Distiller
+from monai_kd.distillation.terms.balanced_soft_label_term import BalancedSoftLabelTerm
+from monai_kd.distillation.terms.supervised_region_term import SupervisedRegionTerm
+from monai_kd.distillation.weighing import RunningMeanWeighing
+from monai_kd.outputs import DistillationOutput, NetworkOutput
+
+LABEL = torch.ones(2, 3, 4, 4)
+ALONE = DistillationOutput(NetworkOutput(torch.linspace(-3, 3, 96).reshape(2, 3, 4, 4)))
+OUTPUT = DistillationOutput(ALONE.student, NetworkOutput(-ALONE.student.logits))
+
+
+def make_loss(*, supervised=1.0, soft_label=1.0, weighing=None):
+    terms = {"supervised": SupervisedRegionTerm(), "soft_label": BalancedSoftLabelTerm()}
+    weights = {"supervised": supervised, "soft_label": soft_label}
+    return DistillationLoss(terms, weights=weights, weighing=weighing)
+
+
+def test_a_term_of_weight_zero_is_not_computed():
+    loss = make_loss(soft_label=0.0)
+    assert torch.equal(loss(ALONE, LABEL), SupervisedRegionTerm()(ALONE, LABEL))
+
+
+def test_the_teacher_is_wanted_while_a_term_that_needs_it_counts():
+    assert make_loss().wants_teacher()
+    assert not make_loss(soft_label=0.0).wants_teacher()
+    ramped = make_loss()
+    ramped.set_ramp(0.0)
+    assert not ramped.wants_teacher()
+
+
+def test_the_teacher_is_not_run_when_nothing_asks_for_it():
+    runs = []
+    teacher = nn.Conv2d(4, 3, 1)
+    teacher.register_forward_hook(lambda *_: runs.append(1))
+    loss = make_loss()
+    distiller = Distiller(nn.Conv2d(4, 3, 1), teacher=teacher, wants_teacher=loss.wants_teacher)
+    for ramp in (0.0, 1.0):
+        loss.set_ramp(ramp)
+        loss(distiller(torch.randn(2, 4, 4, 4)), LABEL)
+    assert len(runs) == 1
+
+
+def test_the_ramp_scales_what_needs_the_teacher_and_nothing_else():
+    loss = make_loss()
+    supervised, soft_label = (term(OUTPUT, LABEL) for term in loss.terms.values())
+    loss.set_ramp(0.25)
+    torch.testing.assert_close(loss(OUTPUT, LABEL), supervised + 0.25 * soft_label)
+
+
+def test_weighing_makes_weights_shares_of_the_loss():
+    loss = make_loss(soft_label=0.5, weighing=RunningMeanWeighing(["supervised", "soft_label"]))
+    supervised = loss.terms["supervised"](OUTPUT, LABEL)
+    torch.testing.assert_close(loss(OUTPUT, LABEL), 1.5 * supervised)
+
+
+def test_a_ramp_rises_stays_and_falls():
+    ramp = [ramp_up_and_down(step, up=4, down=2, steps=10) for step in range(1, 11)]
+    assert ramp == [0, 0.25, 0.5, 0.75, 1, 1, 1, 1, 0.5, 0]
+
+
+def test_without_bounds_the_ramp_is_one_throughout():
+    assert {ramp_up_and_down(step) for step in range(1, 100)} == {1.0}
+
+
+def test_monais_handler_turns_the_ramp():
+    loss, ramps = make_loss(), []
+    handler = ParamSchedulerHandler(
+        loss.set_ramp,
+        ramp_up_and_down,
+        vc_kwargs={"up": 2},
+        epoch_level=True,
+        event=Events.EPOCH_STARTED,
+    )
+    trainer = Engine(lambda *_: ramps.append(loss.ramp))
+    handler.attach(trainer)
+    trainer.run([0, 1], max_epochs=3)
+    assert ramps == [0.0, 0.0, 0.5, 0.5, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("arguments", [{"down": 3}, {"down": 3, "steps": 2}, {"up": -1}])
+def test_a_ramp_that_cannot_be_is_refused(arguments):
+    with pytest.raises(ValueError, match="ramp down the number of all steps"):
+        ramp_up_and_down(1, **arguments)
+
+
+@pytest.mark.parametrize("weight", [-1.0, float("nan")])
+def test_a_weight_below_zero_is_refused(weight):
+    with pytest.raises(ValueError, match=r"must be 0 or more, got \{'soft_label'"):
+        make_loss(soft_label=weight)

@@ -1,0 +1,350 @@
+"""Laws that every term obeys, feature terms as well as those on logits."""
+
+import pytest
+import torch
+
+from monai_kd.distillation.reliability_gate import ReliabilityGate
+from monai_kd.distillation.terms.balanced_soft_label_term import BalancedSoftLabelTerm
+from monai_kd.distillation.terms.boundary_term import BoundaryTerm
+from monai_kd.distillation.terms.channelwise_term import ChannelwiseTerm
+from monai_kd.distillation.terms.deep_soft_label_term import DeepSoftLabelTerm
+from monai_kd.distillation.terms.nested_decoupled_term import NestedDecoupledTerm
+from monai_kd.distillation.terms.soft_label_term import SoftLabelTerm
+from monai_kd.distillation.terms.soft_overlap_term import SoftOverlapTerm
+from monai_kd.distillation.terms.supervised_class_term import SupervisedClassTerm
+from monai_kd.distillation.terms.supervised_region_term import SupervisedRegionTerm
+from monai_kd.outputs import DistillationOutput, NetworkOutput
+from tests.distillation.cases import (
+    REGIONS,
+    SPACE,
+    WINDOWS,
+    Case,
+    make_class_label,
+    make_random,
+    make_region_label,
+)
+from tests.distillation.feature_cases import FEATURE_CASES
+
+
+def make_logits(seed, dtype, dims):
+    shape = (WINDOWS, REGIONS, *SPACE[dims])
+    student = make_random(seed, shape, dtype).requires_grad_()
+    return DistillationOutput(
+        NetworkOutput(student), NetworkOutput(make_random(seed + 100, shape, dtype))
+    )
+
+
+def make_levels(seed, dtype, dims):
+    output = make_logits(seed, dtype, dims)
+    half = (WINDOWS, REGIONS, *[edge // 2 for edge in SPACE[dims]])
+    deep = {"deep.1": make_random(seed + 200, half, dtype).requires_grad_()}
+    return DistillationOutput(NetworkOutput(output.student.logits, deep), output.teacher)
+
+
+LOGIT_CASES = [
+    Case(
+        "balanced soft label",
+        lambda: BalancedSoftLabelTerm(dilation=0),
+        make_logits,
+        make_region_label,
+        equal=True,
+        unlabelled="teacher",
+        make_tempered=lambda t: BalancedSoftLabelTerm(temperature=t),
+    ),
+    Case(
+        "plain soft label of regions",
+        lambda: BalancedSoftLabelTerm(balanced=False),
+        make_logits,
+        make_region_label,
+        equal=True,
+        make_tempered=lambda t: BalancedSoftLabelTerm(temperature=t, balanced=False),
+    ),
+    Case(
+        "gated balanced soft label",
+        lambda: BalancedSoftLabelTerm(gate=ReliabilityGate()),
+        make_logits,
+        make_region_label,
+        equal=True,
+        unlabelled="teacher",
+    ),
+    Case("soft overlap", SoftOverlapTerm, make_logits, make_region_label, equal=True),
+    Case("hard overlap", lambda: SoftOverlapTerm(hard=True), make_logits, make_region_label),
+    Case(
+        "gated soft overlap",
+        lambda: SoftOverlapTerm(gate=ReliabilityGate()),
+        make_logits,
+        make_region_label,
+        equal=True,
+        unlabelled="teacher",
+    ),
+    Case(
+        "channelwise",
+        ChannelwiseTerm,
+        make_logits,
+        make_region_label,
+        equal=True,
+        make_tempered=lambda t: ChannelwiseTerm(temperature=t),
+    ),
+    Case(
+        "boundary",
+        BoundaryTerm,
+        make_logits,
+        make_region_label,
+        equal=True,
+        unlabelled="teacher",
+        make_tempered=lambda t: BoundaryTerm(temperature=t),
+    ),
+    Case(
+        "nested decoupled",
+        NestedDecoupledTerm,
+        make_logits,
+        make_region_label,
+        equal=True,
+        unlabelled="teacher",
+    ),
+    Case("soft label", SoftLabelTerm, make_logits, make_class_label, unlabelled="teacher"),
+    Case(
+        "soft label alone",
+        lambda: SoftLabelTerm(alpha=1.0),
+        make_logits,
+        make_class_label,
+        equal=True,
+        make_tempered=lambda t: SoftLabelTerm(alpha=1.0, temperature=t),
+    ),
+    Case(
+        "deep soft label",
+        DeepSoftLabelTerm,
+        make_levels,
+        make_region_label,
+        unlabelled="teacher",
+        make_tempered=lambda t: DeepSoftLabelTerm(temperature=t),
+    ),
+    Case(
+        "deep soft label of classes",
+        lambda: DeepSoftLabelTerm(exclusive=True),
+        make_levels,
+        make_class_label,
+        make_tempered=lambda t: DeepSoftLabelTerm(temperature=t, exclusive=True),
+    ),
+    Case(
+        "supervised regions",
+        SupervisedRegionTerm,
+        make_levels,
+        make_region_label,
+        needs_teacher=False,
+        unlabelled="skipped",
+    ),
+    Case(
+        "supervised classes",
+        SupervisedClassTerm,
+        make_levels,
+        make_class_label,
+        needs_teacher=False,
+        unlabelled="skipped",
+    ),
+]
+CASES = [*LOGIT_CASES, *FEATURE_CASES]
+
+
+def name_of(value):
+    return value.name if isinstance(value, Case) else None
+
+
+def law(keep=lambda _: True):
+    return pytest.mark.parametrize("case", [case for case in CASES if keep(case)], ids=name_of)
+
+
+def in_each_dimension():
+    pairs = [(case, dims) for case in CASES for dims in case.dims]
+    return pytest.mark.parametrize(("case", "dims"), pairs, ids=name_of)
+
+
+def make(case, *, dims=None, dtype=torch.float64):
+    """The term with the same weights at each call, an output and a label."""
+    torch.manual_seed(0)
+    dims = dims or max(case.dims)
+    term = case.make_term().to(torch.float32 if dtype is torch.bfloat16 else dtype)
+    return term, case.make_output(1, dtype, dims), case.make_label(7, torch.float32, dims)
+
+
+def change(output, function):
+    """The same of every tensor in an output, which `function` gets with its name."""
+
+    def change_one(said):
+        features = {name: function(name, value) for name, value in said.features.items()}
+        return NetworkOutput(function("logits", said.logits), features)
+
+    teacher = None if output.teacher is None else change_one(output.teacher)
+    return DistillationOutput(change_one(output.student), teacher)
+
+
+def anew(output, function):
+    """`change`, and the student's tensors are leaves again."""
+    changed = change(output, lambda name, value: function(name, value.detach()).clone())
+    for tensor in list_student(changed):
+        tensor.requires_grad_()
+    return changed
+
+
+def list_student(output):
+    return [output.student.logits, *output.student.features.values()]
+
+
+def list_gradients(term, output, label):
+    """Of student and projector, zero where a term does not look."""
+    wanted = [*list_student(output), *term.parameters()]
+    return torch.autograd.grad(
+        term(output, label), wanted, allow_unused=True, materialize_grads=True
+    )
+
+
+def gradient_norm(term, output, label):
+    return torch.stack([x.norm() for x in list_gradients(term, output, label)]).norm()
+
+
+@law(lambda case: case.equal)
+def test_student_that_equals_the_teacher_owes_nothing_and_another_does(case):
+    term, output, label = make(case)
+    same = DistillationOutput(output.teacher, output.teacher)
+    assert term(same, label).abs() < 1e-10
+    assert term(output, label) > 1e-4
+
+
+@law()
+def test_gradient_reaches_the_student_and_every_weight_of_the_projector(case):
+    term, output, label = make(case)
+    term(output, label).backward()
+    student = [x.grad for x in list_student(output) if x.grad is not None]
+    assert sum(gradient.abs().sum() for gradient in student) > 0
+    for name, weight in term.named_parameters():
+        assert weight.grad is not None, name
+        assert weight.grad.abs().sum() > 0, name
+
+
+@law(lambda case: case.needs_teacher)
+def test_no_gradient_reaches_the_teacher_and_nothing_changes_it(case):
+    term, output, label = make(case)
+    teacher = [output.teacher.logits, *output.teacher.features.values()]
+    before = [tensor.clone() for tensor in teacher]
+    term(output, label).backward()
+    assert all(torch.equal(*pair) for pair in zip(teacher, before, strict=True))
+    assert all(tensor.grad is None for tensor in teacher)
+
+
+@law()
+def test_gradient_agrees_with_finite_differences(case):
+    term, output, label = make(case)
+    names = list(output.student.features)
+
+    def evaluate(logits, *features):
+        said = NetworkOutput(logits, dict(zip(names, features, strict=True)))
+        return term(DistillationOutput(said, output.teacher), label)
+
+    assert torch.autograd.gradcheck(evaluate, list_student(output), fast_mode=True)
+
+
+@in_each_dimension()
+def test_order_of_the_batch_changes_nothing(case, dims):
+    term, output, label = make(case, dims=dims)
+    turned = change(output, lambda _, value: value.flip(0))
+    torch.testing.assert_close(term(turned, label.flip(0)), term(output, label))
+
+
+@law(lambda case: case.permutable)
+def test_order_of_spatial_axes_changes_nothing(case):
+    term, output, label = make(case)
+    axes = max(case.dims) + 2
+
+    def turn(_, value):
+        return value.transpose(2, axes - 1) if value.ndim == axes else value
+
+    torch.testing.assert_close(term(change(output, turn), turn("", label)), term(output, label))
+
+
+@law(lambda case: case.make_tempered)
+@pytest.mark.parametrize("temperature", [2.0, 4.0, 8.0])
+def test_temperature_keeps_the_scale_of_gradients_of_small_logits(case, temperature):
+    _, output, label = make(case)
+    small = anew(output, lambda _, value: 0.01 * value)
+    norms = []
+    for t in (1.0, temperature):
+        torch.manual_seed(0)
+        norms.append(gradient_norm(case.make_tempered(t).double(), small, label))
+    assert norms[1] / norms[0] == pytest.approx(1, abs=0.1)
+
+
+SITUATIONS = {
+    "background": lambda name, value: torch.full_like(value, -5.0 if name == "logits" else 0.0),
+    "one voxel": lambda _, value: value,
+    "logits of 50": lambda name, value: 50 * value.sign() if name == "logits" else value,
+    "all of 50": lambda _, value: 50 * value.sign(),
+}
+
+
+@law()
+@pytest.mark.parametrize("situation", SITUATIONS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+def test_value_and_gradients_stay_finite(case, situation, dtype):
+    term, output, label = make(case, dtype=dtype)
+    output = anew(output, SITUATIONS[situation])
+    if situation in ("background", "one voxel"):
+        label = torch.zeros_like(label)
+        label.view(-1)[-1] = float(situation == "one voxel")
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype is torch.bfloat16):
+        value = term(output, label)
+    value.backward()
+    tensors = [*list_student(output), *term.parameters()]
+    assert torch.isfinite(value)
+    assert all(torch.isfinite(x.grad).all() for x in tensors if x.grad is not None)
+
+
+@law()
+def test_value_is_one_number_in_single_precision_at_least(case):
+    term, output, label = make(case, dtype=torch.bfloat16)
+    with torch.autocast("cpu", torch.bfloat16):
+        value = term(output, label)
+    assert value.shape == ()
+    assert value.dtype == torch.float32
+
+
+def hide(label):
+    """The label of the last window becomes unknown."""
+    return torch.cat([label[:-1], torch.full_like(label[-1:], -1)])
+
+
+@law(lambda case: case.unlabelled == "same")
+def test_terms_that_need_no_label_do_not_miss_it(case):
+    term, output, label = make(case)
+    assert torch.equal(term(output, hide(label)), term(output, label))
+
+
+@law(lambda case: case.needs_teacher)
+def test_teacher_teaches_in_unlabelled_windows(case):
+    term, output, label = make(case)
+    term(output, torch.full_like(label, -1)).backward()
+    gradients = [x.grad for x in list_student(output) if x.grad is not None]
+    assert all(torch.isfinite(gradient).all() for gradient in gradients)
+    assert sum(gradient[-1].abs().sum() for gradient in gradients) > 0
+
+
+@law(lambda case: case.unlabelled == "skipped")
+def test_supervised_terms_skip_unlabelled_windows(case):
+    term, output, label = make(case)
+    rest = change(output, lambda _, value: value[:-1])
+    torch.testing.assert_close(term(output, hide(label)), term(rest, label[:-1]))
+    assert gradient_norm(term, output, torch.full_like(label, -1)) == 0
+
+
+@law(lambda case: case.needs_teacher)
+def test_a_missing_teacher_is_named(case):
+    term, output, label = make(case)
+    with pytest.raises(ValueError, match="needs a teacher"):
+        term(DistillationOutput(output.student), label)
+
+
+@law(lambda case: not case.needs_teacher)
+def test_supervised_terms_need_no_teacher(case):
+    term, output, label = make(case)
+    alone = term(DistillationOutput(output.student), label)
+    assert torch.equal(alone, term(output, label))
+    assert term.needs_teacher is False

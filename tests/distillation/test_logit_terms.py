@@ -1,0 +1,258 @@
+"""What single terms on logits promise beyond the laws."""
+
+import math
+
+import pytest
+import torch
+
+from monai_kd.distillation.terms.balanced_soft_label_term import (
+    BalancedSoftLabelTerm,
+    bernoulli_divergence,
+)
+from monai_kd.distillation.terms.boundary_term import BoundaryTerm
+from monai_kd.distillation.terms.channelwise_term import ChannelwiseTerm
+from monai_kd.distillation.terms.deep_soft_label_term import DeepSoftLabelTerm, pool_logits
+from monai_kd.distillation.terms.nested_decoupled_term import NestedDecoupledTerm
+from monai_kd.distillation.terms.soft_label_term import SoftLabelTerm
+from monai_kd.distillation.terms.soft_overlap_term import SoftOverlapTerm
+from monai_kd.distillation.terms.supervised_class_term import SupervisedClassTerm
+from monai_kd.distillation.terms.unlabelled_term import UnlabelledTerm
+from monai_kd.outputs import DistillationOutput, NetworkOutput
+from tests.distillation.cases import make_class_label, make_random, make_region_label
+
+SHAPE = (2, 3, 4, 6)
+CLASS_LABEL, REGION_LABEL = (
+    make(7, torch.float64, 2) for make in (make_class_label, make_region_label)
+)
+
+
+def pair(student, teacher, **features):
+    deep = {name.replace("_", "."): value for name, value in features.items()}
+    return DistillationOutput(NetworkOutput(student, deep), NetworkOutput(teacher))
+
+
+def random_pair():
+    return pair(*(make_random(seed, SHAPE, torch.float64) for seed in (1, 2)))
+
+
+def unlabel(label, *, window):
+    label = label.clone()
+    label[window] = -1
+    return label
+
+
+def test_rare_foreground_weighs_as_much_as_all_background():
+    label = torch.zeros(1, 1, 8, 8, 8)
+    label[..., 4, 4, 4] = 1
+    teacher = torch.full_like(label, -5.0)
+    wrong_inside = torch.where(label > 0, 5.0, -5.0)
+    term = BalancedSoftLabelTerm(dilation=0)
+    inside = term(pair(wrong_inside, teacher), label)
+    outside = term(pair(torch.where(label > 0, -5.0, 5.0), teacher), label)
+    torch.testing.assert_close(inside, outside)
+
+
+def test_boundary_looks_at_the_shell_of_the_truth_alone():
+    label = torch.zeros(1, 1, 9, 9)
+    label[..., 3:6, 3:6] = 1
+    teacher = torch.zeros(1, 1, 9, 9)
+    for place, owes in (((0, 0), False), ((4, 4), False), ((3, 4), True), ((2, 4), True)):
+        student = teacher.clone()
+        student[(..., *place)] = 3
+        assert bool(BoundaryTerm()(pair(student, teacher), label) > 0) == owes, place
+
+
+@pytest.mark.parametrize("make_label", [torch.zeros, torch.ones])
+def test_regions_without_surface_have_no_boundary(make_label):
+    assert BoundaryTerm()(random_pair(), make_label(SHAPE)) == 0
+
+
+def test_unlabelled_windows_take_the_teachers_mask_for_the_truth():
+    output = random_pair()
+    mask = (output.teacher.logits > 0).to(REGION_LABEL)
+    judged = torch.cat([REGION_LABEL[:1], mask[1:]])
+    for term in (BoundaryTerm(), BalancedSoftLabelTerm()):
+        hidden = term(output, unlabel(REGION_LABEL, window=1))
+        torch.testing.assert_close(hidden, term(output, judged))
+
+
+def test_channelwise_cares_for_where_and_not_for_how_much():
+    student, teacher = random_pair().student.logits, random_pair().teacher.logits
+    shifted = student + torch.tensor([5.0, -3.0, 1.0]).reshape(1, 3, 1, 1)
+    first, second = (
+        ChannelwiseTerm()(pair(logits, teacher), REGION_LABEL) for logits in (student, shifted)
+    )
+    torch.testing.assert_close(first, second)
+
+
+def test_channelwise_looks_at_the_last_voxel_of_odd_edges_too():
+    student, teacher = (make_random(seed, (1, 1, 5, 5), torch.float64) for seed in (1, 2))
+    moved = student.clone()
+    moved[..., 4, 4] += 3
+    values = [ChannelwiseTerm()(pair(x, teacher), REGION_LABEL) for x in (student, moved)]
+    assert values[0] != values[1]
+
+
+def test_soft_label_of_unlabelled_windows_is_divergence_alone():
+    output, nothing = random_pair(), torch.full_like(CLASS_LABEL, -1)
+    half, whole = (SoftLabelTerm(alpha=alpha)(output, nothing) for alpha in (0.5, 1.0))
+    torch.testing.assert_close(half, whole / 2)
+
+
+def test_soft_label_takes_the_truth_of_labelled_windows_alone():
+    output = random_pair()
+    alone = SoftLabelTerm(alpha=0.0)
+    first = DistillationOutput(*(NetworkOutput(said.logits[:1]) for said in output))
+    expected = alone(first, CLASS_LABEL[:1])
+    torch.testing.assert_close(alone(output, unlabel(CLASS_LABEL, window=1)), expected)
+
+
+def test_temperature_keeps_the_gradients_scale_where_nested_classes_are_about_alike():
+    quarters = math.log(3) * torch.tensor([0.0, 1.0, -1.0], dtype=torch.float64)
+    student, teacher = (
+        quarters.reshape(1, 3, 1, 1) + 0.01 * said.logits.detach() for said in random_pair()
+    )
+    norms = []
+    for temperature in (1.0, 2.0, 4.0, 8.0):
+        term, logits = NestedDecoupledTerm(temperature=temperature), student.clone()
+        term(pair(logits.requires_grad_(), teacher), REGION_LABEL).backward()
+        norms.append(logits.grad.norm())
+    assert [norm / norms[0] for norm in norms] == pytest.approx([1.0] * 4, abs=0.1)
+
+
+def test_nested_classes_of_logits_sum_to_one_even_where_regions_are_not_nested():
+    logs = NestedDecoupledTerm()._log_classes(random_pair().student.logits)
+    assert logs.shape == (2, 4, 4, 6)
+    torch.testing.assert_close(logs.exp().sum(dim=1), torch.ones_like(logs[:, 0]))
+
+
+def test_order_of_channels_of_nested_regions_is_an_argument():
+    output = random_pair()
+    turned = pair(*(said.logits[:, [1, 0, 2]] for said in output))
+    torch.testing.assert_close(
+        NestedDecoupledTerm(order=(0, 1, 2))(turned, REGION_LABEL[:, [1, 0, 2]]),
+        NestedDecoupledTerm()(output, REGION_LABEL),
+    )
+
+
+def test_nested_target_of_unlabelled_windows_is_what_the_teacher_holds_likeliest():
+    teacher = torch.full((1, 3, 1, 4), -9.0)
+    teacher[0, 1, 0, 1:] = 9  # WT
+    teacher[0, 0, 0, 2:] = 8  # TC
+    teacher[0, 2, 0, 3:] = 7  # ET
+    term = NestedDecoupledTerm()
+    target = term._find_target(term._log_classes(teacher), torch.full_like(teacher, -1))
+    assert target.flatten().tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("exclusive", [False, True])
+def test_a_coarse_level_owes_nothing_at_the_teachers_pooled_probability(exclusive):
+    teacher = random_pair().teacher.logits
+    pooled = pool_logits(teacher, (2, 3), temperature=2.0, exclusive=exclusive)
+    term = DeepSoftLabelTerm(exclusive=exclusive)
+    label = CLASS_LABEL if exclusive else REGION_LABEL
+    assert term(pair(teacher, teacher, deep_1=pooled), label).abs() < 1e-10
+    assert term(pair(teacher, teacher, deep_1=pooled + pooled.sin()), label) > 1e-3
+
+
+def test_pooling_to_the_same_grid_keeps_the_logits():
+    logits = make_random(1, SHAPE, torch.float64, scale=10.0)
+    pooled = pool_logits(logits, (4, 6), temperature=2.0, exclusive=False)
+    torch.testing.assert_close(pooled, logits)
+
+
+def test_a_student_without_levels_is_told_what_to_do():
+    with pytest.raises(ValueError, match=r"no coarser levels.*StageHeadsTerm"):
+        DeepSoftLabelTerm()(random_pair(), REGION_LABEL)
+
+
+def test_a_perfect_student_owes_nothing_to_labels_of_classes():
+    one_hot = torch.eye(3, dtype=torch.float64)[CLASS_LABEL[:, 0].long()].movedim(-1, 1)
+    assert SupervisedClassTerm()(pair(200 * one_hot - 100, one_hot), CLASS_LABEL) < 1e-4
+
+
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int64, torch.float32])
+def test_class_labels_of_any_type_are_welcome(kind):
+    term, output = SupervisedClassTerm(), random_pair()
+    assert torch.equal(term(output, CLASS_LABEL.to(kind)), term(output, CLASS_LABEL))
+
+
+@pytest.mark.parametrize("term", [SoftLabelTerm(), SupervisedClassTerm()])
+def test_labels_that_are_no_class_indices_are_refused(term):
+    with pytest.raises(ValueError, match=r"is \(2, 3, 4, 6\).*expected class indices \(2, 1, 4"):
+        term(random_pair(), REGION_LABEL)
+    with pytest.raises(ValueError, match="holds class 3, the network tells 3 classes, 0 to 2"):
+        term(random_pair(), CLASS_LABEL + 1)
+
+
+def test_softmax_over_one_channel_is_refused():
+    one = make_random(1, (2, 1, 4, 6), torch.float32)
+    with pytest.raises(ValueError, match="one channel"):
+        SoftLabelTerm()(pair(one, one), CLASS_LABEL)
+
+
+@pytest.mark.parametrize(
+    "term", [BalancedSoftLabelTerm(), SoftOverlapTerm(), ChannelwiseTerm(), SoftLabelTerm()]
+)
+def test_a_teacher_of_other_classes_is_refused(term):
+    student, teacher = (make_random(1, (2, channels, 4, 6), torch.float32) for channels in (3, 4))
+    with pytest.raises(ValueError, match=r"teacher's logits are \(2, 4, 4, 6\), the student's"):
+        term(pair(student, teacher), REGION_LABEL)
+
+
+def test_unlabelled_term_sees_unlabelled_windows_alone():
+    inner, output = SoftOverlapTerm(), random_pair()
+    label = unlabel(REGION_LABEL, window=0)
+    first = DistillationOutput(*(NetworkOutput(said.logits[:1]) for said in output))
+    assert torch.equal(UnlabelledTerm(inner)(output, label), inner(first, label[:1]))
+    assert UnlabelledTerm(inner)(output, REGION_LABEL) == 0
+
+
+def test_nothing_to_compare_is_zero_even_where_a_sum_would_overflow():
+    logits = torch.full((2, 3, 64, 64), 50.0, dtype=torch.float16).requires_grad_()
+    loss = UnlabelledTerm(SoftOverlapTerm())(pair(logits, logits), torch.zeros(2, 3, 64, 64))
+    loss.backward()
+    assert loss == 0
+    assert logits.grad.abs().max() == 0
+
+
+@pytest.mark.parametrize(
+    ("term", "arguments"),
+    [
+        (BalancedSoftLabelTerm, {"temperature": 0.0}),
+        (BalancedSoftLabelTerm, {"dilation": -1}),
+        (BoundaryTerm, {"thickness": 0}),
+        (ChannelwiseTerm, {"stride": 0}),
+        (DeepSoftLabelTerm, {"temperature": -1.0}),
+        (DeepSoftLabelTerm, {"temperature": -1.0, "exclusive": True}),
+        (NestedDecoupledTerm, {"temperature": 0.0}),
+        (NestedDecoupledTerm, {"other_weight": -1.0}),
+        (SoftLabelTerm, {"alpha": 1.5}),
+        (SoftLabelTerm, {"temperature": 0.0}),
+    ],
+)
+def test_impossible_settings_are_refused(term, arguments):
+    with pytest.raises(ValueError, match="must be above 0"):
+        term(**arguments)
+
+
+@pytest.mark.parametrize("order", [(0,), (0, 0, 1), (1, 2, 3)])
+def test_an_order_that_does_not_name_each_region_once_is_refused(order):
+    with pytest.raises(ValueError, match="expected each channel once"):
+        NestedDecoupledTerm(order=order)
+
+
+def test_an_order_of_other_regions_is_refused():
+    with pytest.raises(ValueError, match=r"tell 3 regions, order=\[0, 1\] names 2"):
+        NestedDecoupledTerm(order=(0, 1))(random_pair(), REGION_LABEL)
+
+
+def test_a_region_of_one_voxel_keeps_its_half_of_the_weight_at_a_coarse_level():
+    label = torch.zeros(1, 1, 8, 8)
+    label[..., 5, 5] = 1
+    teacher = torch.where(label > 0, 4.0, -4.0)
+    pooled = pool_logits(teacher, (4, 4), temperature=2.0, exclusive=False)
+    level = torch.where(pooled > pooled.amin(), 3.0, pooled)
+    divergence = bernoulli_divergence(pooled / 2, level / 2).sum()
+    value = DeepSoftLabelTerm()(pair(teacher, teacher, deep_1=level), label)
+    torch.testing.assert_close(value, 2**2 * 0.5 * divergence)
