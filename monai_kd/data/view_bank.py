@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -84,18 +85,17 @@ class ViewBank:
         started, fidelity = time.perf_counter(), _read_fidelity(store.folder)
         size = self._add(missing[0], store, index, fidelity)
         _check_room(size * len(missing), store.folder)
-        minutes = len(missing) * (time.perf_counter() - started) / 60
         console.print(
             f"view bank: {len(missing)} of {self._count_views()} views are missing, about "
-            f"{size * len(missing) / 1e9:.2g} GB and {minutes:.2g} minutes, in {store.folder}"
+            f"{size * len(missing) / 1e9:.2g} GB in {store.folder}, "
+            f"{_tell_time(len(missing) * (time.perf_counter() - started))} to fill"
         )
         for view in self._show_progress(missing[1:], console):
             self._add(view, store, index, fidelity)
-        minutes = (time.perf_counter() - started) / 60
         console.print(
-            f"view bank: filled in {minutes:.2g} minutes; probabilities are off by "
-            f"{fidelity.largest_difference:.1g} at most, masks in "
-            f"{fidelity.flipped_share:.1g} of the voxels"
+            f"view bank: filled in {_tell_time(time.perf_counter() - started)}; probabilities are "
+            f"off by {fidelity.largest_difference:.1g} at most, and a share of "
+            f"{fidelity.flipped_share:.1g} of the voxels changes its mask"
         )
         return store.folder
 
@@ -210,6 +210,11 @@ def _check_taps(teacher: nn.Module) -> None:
             f"the loss reads the teacher's {', '.join(taps)}, and a view bank keeps logits alone: "
             "leave out either the bank or the pathways that compare features"
         )
+
+
+def _tell_time(seconds: float) -> str:
+    """Hours, minutes and seconds, as 0:01:30."""
+    return str(timedelta(seconds=round(seconds)))
 
 
 def _check_room(needed: int, folder: Path) -> None:

@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ class ViewIndex:
             self._known[name] = list(images)
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps([name, *images]) + "\n")
+                file.write("\n" + json.dumps([name, *images]))
 
     def _name_view(self, record: int, view: int) -> str:
         case = self.dataset.data[record]["case"]
@@ -66,18 +67,22 @@ def _name_transforms(dataset: ViewDataset) -> str:
 
 def _name_files(record: Mapping[str, Any]) -> str:
     """Hash of size and time of every file that a record names."""
-    values = [value if isinstance(value, list | tuple) else [value] for value in record.values()]
-    found = [os.stat(path) for path in _list_files(sum(map(list, values), []))]
-    stamps = [(status.st_size, status.st_mtime_ns) for status in found]
+    stamps = [(status.st_size, status.st_mtime_ns) for status in map(os.stat, _list_files(record))]
     return blake2b(repr(stamps).encode(), digest_size=8).hexdigest()
 
 
-def _list_files(values: Iterable[Any]) -> list[str | os.PathLike[str]]:
-    return [v for v in values if isinstance(v, str | os.PathLike) and os.path.isfile(v)]
+def _list_files(record: Mapping[str, Any]) -> Iterator[str | os.PathLike[str]]:
+    for value in record.values():
+        for path in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(path, str | os.PathLike) and os.path.isfile(path):
+                yield path
 
 
 def _read_lines(path: Path) -> dict[str, list[str]]:
-    """The last line of a process that was killed may be torn."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    whole = (json.loads(line) for line in lines if line.endswith("]"))
-    return {name: images for name, *images in whole}
+    """A process that was killed may have torn a line; each begins with its own line break."""
+    known: dict[str, list[str]] = {}
+    for line in path.read_text(encoding="utf-8").split("\n") if path.is_file() else []:
+        with suppress(json.JSONDecodeError):
+            name, *images = json.loads(line)
+            known[name] = images
+    return known

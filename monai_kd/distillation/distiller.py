@@ -40,7 +40,7 @@ class Distiller(nn.Module):
 
     def forward(self, image: Tensor, teacher_logits: Tensor | None = None) -> DistillationOutput:
         """What both networks say of the same image; a view bank knows the teacher's logits."""
-        student = to_network_output(self.student(image), image)
+        student = _ask(self.student, image)
         if not self.wants_teacher():
             return DistillationOutput(student)
         if teacher_logits is not None:
@@ -49,7 +49,7 @@ class Distiller(nn.Module):
             return DistillationOutput(student)
         _check_evaluating(self.teacher)
         with torch.no_grad():
-            teacher = to_network_output(self.teacher(image), image)
+            teacher = _ask(self.teacher, image)
         return DistillationOutput(student, teacher)
 
     def train(self, mode: bool = True) -> Self:
@@ -58,6 +58,12 @@ class Distiller(nn.Module):
         if self.teacher is not None:
             self.teacher.eval()
         return self
+
+
+def _ask(network: nn.Module, image: Tensor) -> NetworkOutput:
+    """Run a network; logits in the layout of labels, as terms compare both voxel by voxel."""
+    output = to_network_output(network(image), image)
+    return output._replace(logits=output.logits.contiguous())
 
 
 def _check_apart(student: nn.Module, teacher: nn.Module | None) -> None:

@@ -10,7 +10,7 @@ from pydoc import locate
 from typing import Any
 
 from monai.bundle import ConfigParser, ConfigWorkflow, ReferenceResolver
-from monai.bundle.config_item import ConfigComponent
+from monai.bundle.config_item import ComponentLocator, ConfigComponent
 from monai.bundle.properties import TrainProperties
 
 from monai_kd.experiment.errors import ExperimentError
@@ -32,8 +32,9 @@ def check_configuration() -> None:
     config = workflow.parser.config
     _check_run_id(workflow)
     _check_top_level_keys(config, entries={workflow.init_id, workflow.run_id, workflow.final_id})
+    locator = ComponentLocator()  # one for all: each searches the whole of MONAI once
     for key, component in _components(config):
-        _check_arguments(key, component)
+        _check_arguments(key, component, locator)
 
 
 def find_running_workflow() -> ConfigWorkflow:
@@ -41,10 +42,12 @@ def find_running_workflow() -> ConfigWorkflow:
 
     MONAI hands it to no expression, neither by id nor by name, so the call stack is asked for it.
     """
-    for frame in inspect.stack(0):
-        candidate = frame.frame.f_locals.get("self")
+    frame = inspect.currentframe()
+    while frame is not None:
+        candidate = frame.f_locals.get("self")
         if isinstance(candidate, ConfigWorkflow):
             return candidate
+        frame = frame.f_back
     raise ExperimentError("no bundle workflow is running: call this from a bundle's expression")
 
 
@@ -103,8 +106,9 @@ def _check_top_level_keys(config: Mapping[str, Any], *, entries: set[str]) -> No
             )
 
 
-def _check_arguments(key: str, component: Mapping[str, Any]) -> None:
-    target: Any = locate(str(ConfigComponent(dict(component)).resolve_module_name()))
+def _check_arguments(key: str, component: Mapping[str, Any], locator: ComponentLocator) -> None:
+    named = ConfigComponent(dict(component), locator=locator).resolve_module_name()
+    target: Any = locate(str(named))
     if target is None:
         raise ExperimentError(f"'{key}': there is no {component['_target_']}")
     try:

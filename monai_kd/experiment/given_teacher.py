@@ -85,8 +85,8 @@ def _find_config(bundle: Path) -> Path:
         if NETWORK in ConfigParser.load_config_file(path):
             return path
     raise ExperimentError(
-        f"{' and '.join(path.name for path in found)} of {bundle} have no {NETWORK}: name the "
-        f"network so there, or describe it in teacher_def and give its weights"
+        f"{bundle} has no {NETWORK} in {' or '.join(path.name for path in found)}: give its "
+        "network that name there"
     )
 
 

@@ -103,6 +103,8 @@ def _version(tensor: Tensor) -> int:
 
 
 def _check_taps(network: nn.Module, taps: Sequence[str]) -> None:
+    if isinstance(taps, str):
+        raise ValueError(f"taps is the text {taps!r}, expected a list such as \"['encoder.3']\"")
     names = [name for name, _ in network.named_modules(remove_duplicate=False) if name]
     for tap in taps:
         if tap not in names:

@@ -192,3 +192,8 @@ def test_a_tap_named_like_an_answer_is_refused():
 
 def test_the_multiple_of_the_network_shows_through():
     assert TappedNetwork(EfficientNetStudent()).multiple == 16
+
+
+def test_a_text_in_the_place_of_a_list_of_taps_is_refused():
+    with pytest.raises(ValueError, match=r"the text 'encoder.3', expected a list"):
+        TappedNetwork(nn.Conv3d(4, 3, 1), taps="encoder.3")

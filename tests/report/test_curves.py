@@ -1,4 +1,4 @@
-from monai_kd.report.curves import draw_losses
+from monai_kd.report.curves import draw_dice, draw_losses
 
 
 def test_a_term_that_comes_later_has_a_curve_of_its_own():
@@ -7,3 +7,10 @@ def test_a_term_that_comes_later_has_a_curve_of_its_own():
     third = {"epoch": 3, "loss": {"supervised": 0.7, "soft_label": 0.1, "total": 0.8}}
     svg = draw_losses("Student", [first, second, third])
     assert all(name in svg for name in ("supervised", "soft label", "total"))
+
+
+def test_a_network_that_was_trained_elsewhere_has_no_curve(metrics):
+    metrics["networks"]["teacher"]["history"] = []
+    svg = draw_dice(metrics)
+    assert "Teacher" not in svg
+    assert "Student" in svg

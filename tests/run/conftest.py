@@ -23,10 +23,10 @@ DEADLINE_SECONDS = 240
 
 def command(runs_dir, **overrides):
     """The README's main command, made small by overrides."""
-    settings = {**SMALL, "runs_dir": runs_dir, **overrides}
+    main = {"config_file": "bundles/distill.yaml"}
+    settings = {**main, **SMALL, "runs_dir": runs_dir, **overrides}
     options = [word for key, value in settings.items() for word in (f"--{key}", str(value))]
-    main = ["-m", "monai.bundle", "run", "training", "--config_file", "bundles/distill.yaml"]
-    return [sys.executable, *main, *options]
+    return [sys.executable, "-m", "monai.bundle", "run", "training", *options]
 
 
 def run_main_job(runs_dir, **overrides):

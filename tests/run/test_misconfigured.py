@@ -76,3 +76,19 @@ def test_changed_settings_do_not_mix_into_a_finished_run(finished_run):
     assert "max_epochs 6, now 7" in line
     assert "--run_name" in line
     assert (finished_run.folder / "manifest.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"weights#hiden": 0.1}, "must have the same names"),
+        ({"student_taps": "['encoder.33']"}, "the nearest is 'encoder.3'"),
+        ({"teacher_def": "%bundles/networks.yaml#conv_teacher"}, "has no module 'fusion.fused.3'"),
+        ({"loss#terms#hidden#teacher_tap": "fusion.fused.2"}, "term 'hidden': the teacher tells"),
+    ],
+)
+def test_a_pathway_that_does_not_fit_stops_before_any_work(tmp_path, settings, told):
+    files = "['bundles/distill.yaml','bundles/pathways/hidden.yaml']"
+    line = stopped_line(run_main_job(tmp_path / "runs", config_file=files, **settings))
+    assert told in line
+    assert not (tmp_path / "runs" / "phantom").exists()

@@ -54,7 +54,7 @@ class BalancedSoftLabelTerm(nn.Module):
         """Return a scalar; `label` is `(B, R, D, H, W)` of 0 and 1, or -1 where unknown."""
         teacher, student = read_logits(output)
         divergence = bernoulli_divergence(teacher / self.temperature, student / self.temperature)
-        trust = torch.ones_like(teacher) if self.gate is None else self.gate(teacher, label)
+        trust = None if self.gate is None else self.gate(teacher, label)
         if not self.balanced:
             return self.temperature**2 * weighted_mean(divergence, trust).mean()
         foreground = dilate(((label > 0.5) | (teacher > 0)).to(teacher), self.dilation)
@@ -62,12 +62,7 @@ class BalancedSoftLabelTerm(nn.Module):
 
 
 def bernoulli_divergence(teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
-    """`KL(sigmoid(teacher) || sigmoid(student))` per element: cross-entropy less entropy."""
+    """`KL(sigmoid(t) || sigmoid(s)) = softplus(s) - softplus(t) + sigmoid(t) (t - s)`."""
     probability = torch.sigmoid(teacher_logits)
-    cross_entropy = functional.binary_cross_entropy_with_logits(
-        student_logits, probability, reduction="none"
-    )
-    entropy = functional.binary_cross_entropy_with_logits(
-        teacher_logits, probability, reduction="none"
-    )
-    return cross_entropy - entropy
+    entropy = functional.softplus(teacher_logits) - probability * teacher_logits
+    return functional.softplus(student_logits) - probability * student_logits - entropy

@@ -6,21 +6,24 @@ import torch
 from einops import reduce
 from torch import Tensor
 
-SUM_OVER_BATCH_AND_SPACE = "b r ... -> r"
+OVER_BATCH_AND_SPACE = "b r ... -> r"
 
 
-def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
-    """Mean per region over batch and space, zero where there is no weight."""
-    total = reduce(values * weights, SUM_OVER_BATCH_AND_SPACE, "sum")
-    weight = reduce(weights, SUM_OVER_BATCH_AND_SPACE, "sum")
+def weighted_mean(values: Tensor, weights: Tensor | None) -> Tensor:
+    """Mean per region over batch and space; zero where no weight is, None weighs all alike."""
+    if weights is None:
+        return reduce(values, OVER_BATCH_AND_SPACE, "mean")
+    total = reduce(values * weights, OVER_BATCH_AND_SPACE, "sum")
+    weight = reduce(weights, OVER_BATCH_AND_SPACE, "sum")
     return total / weight.clamp(min=torch.finfo(weight.dtype).eps)
 
 
-def balanced_mean(values: Tensor, foreground: Tensor, *, trust: Tensor) -> Tensor:
+def balanced_mean(values: Tensor, foreground: Tensor, *, trust: Tensor | None = None) -> Tensor:
     """Half the weighted mean of the foreground plus half that of the rest, per region."""
-    inside = weighted_mean(values, trust * foreground)
-    outside = weighted_mean(values, trust * (1 - foreground))
-    return 0.5 * (inside + outside)
+    inside, outside = foreground, 1 - foreground
+    if trust is not None:
+        inside, outside = trust * inside, trust * outside
+    return 0.5 * (weighted_mean(values, inside) + weighted_mean(values, outside))
 
 
 def average_levels(losses: Sequence[Tensor]) -> Tensor:

@@ -68,8 +68,7 @@ class NestedDecoupledTerm(nn.Module):
         divergence = self.target_weight * _target_divergence(teacher, student, target)
         divergence = divergence + self.other_weight * _other_divergence(teacher, student, target)
         foreground = (target > 0).to(teacher)
-        trust = torch.ones_like(foreground)
-        return self.temperature**2 * balanced_mean(divergence, foreground, trust=trust).sum()
+        return self.temperature**2 * balanced_mean(divergence, foreground).sum()
 
     def _log_classes(self, logits: Tensor) -> Tensor:
         """Log probabilities `(B, R + 1, ...)`, background first.

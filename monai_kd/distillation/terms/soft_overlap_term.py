@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from monai_kd.distillation.reading import read_logits
 from monai_kd.distillation.reliability_gate import ReliabilityGate
 from monai_kd.distillation.terms.balanced_soft_label_term import bernoulli_divergence
+from monai_kd.distillation.terms.means import OVER_BATCH_AND_SPACE
 from monai_kd.outputs import DistillationOutput
 
 SMOOTH = 1.0e-5
@@ -38,15 +39,17 @@ class SoftOverlapTerm(nn.Module):
     def forward(self, output: DistillationOutput, label: Tensor) -> Tensor:
         """Return a scalar; `label` is `(B, R, D, H, W)` of 0 and 1, or -1 where unknown."""
         teacher, student = read_logits(output)
-        trust = torch.ones_like(teacher) if self.gate is None else self.gate(teacher, label)
+        trust = None if self.gate is None else self.gate(teacher, label)
         if self.hard:
             teacher = torch.where(teacher > 0, CERTAIN, -CERTAIN).to(teacher)
         p, q = torch.sigmoid(teacher), torch.sigmoid(student)
-        overlap = 2 * _sum(trust * p * q) + SMOOTH
-        total = _sum(trust * p**2) + _sum(trust * q**2) + SMOOTH
-        divergence = trust * bernoulli_divergence(teacher, student)
-        return (1 - overlap / total).mean() + divergence.mean()
+        overlap = 2 * _sum(p * q, trust) + SMOOTH
+        total = _sum(p**2, trust) + _sum(q**2, trust) + SMOOTH
+        divergence = bernoulli_divergence(teacher, student)
+        trusted = divergence if trust is None else trust * divergence
+        return (1 - overlap / total).mean() + trusted.mean()
 
 
-def _sum(values: Tensor) -> Tensor:
-    return reduce(values, "b r ... -> r", "sum")
+def _sum(values: Tensor, trust: Tensor | None) -> Tensor:
+    """Sum per region over batch and space."""
+    return reduce(values if trust is None else trust * values, OVER_BATCH_AND_SPACE, "sum")

@@ -1,0 +1,106 @@
+from pathlib import Path
+
+import pytest
+import torch
+from monai.bundle import ConfigParser, ConfigWorkflow
+
+from monai_kd.experiment import ExperimentError
+
+ROOT = Path(__file__).parents[2]
+DISTILL = "bundles/distill.yaml"
+INITIALIZE = ConfigParser.load_config_file(ROOT / DISTILL)["initialize"]
+PHANTOM = ConfigParser.load_config_file(ROOT / "bundles/recipes.yaml")["phantom"]
+PATHWAYS = sorted((ROOT / "bundles/pathways").glob("*.yaml"))
+CHECKS = [
+    "$experiment.check_configuration()",
+    "$experiment.check_distillation(@window, @modalities, @regions)",
+]
+SMALL_TEACHER = {"_target_": "UNet", "spatial_dims": 3, "in_channels": 4, "out_channels": 4}
+SMALL_TEACHER |= {"channels": [4, 4], "strides": [2]}
+TINY = {
+    "teacher_channels": [4, 4, 8, 8],
+    "teacher_hidden_size": 32,
+    "teacher_layers": 4,
+    "teacher_patch_size": 8,
+    "teacher_deep_supervision": 0,
+    "student_variant": "b0",
+    "window": [32, 32, 32],
+}
+
+
+@pytest.fixture
+def start(monkeypatch, tmp_path):
+    """The main job with overlays and tiny networks; of its checks the first is made, or these."""
+    monkeypatch.chdir(ROOT)
+
+    def start(*overlays, **overrides):
+        settings = {"initialize": CHECKS[:1], **overrides}
+        workflow = ConfigWorkflow(
+            [DISTILL, *map(str, overlays)],
+            meta_file="bundles/metadata.json",
+            logging_file=False,
+            run_id="training",
+            recipes={"phantom": PHANTOM | TINY},
+            device="$torch.device('cpu')",
+            runs_dir=str(tmp_path),
+            finalize=INITIALIZE,
+            **settings,
+        )
+        workflow.initialize()
+        return workflow.parser
+
+    return start
+
+
+@pytest.mark.parametrize("overlay", PATHWAYS, ids=lambda path: path.stem)
+def test_a_pathway_gives_a_finite_loss_that_teaches_student_and_projectors(start, overlay):
+    parser = start(overlay)
+    loss, distiller = parser.get_parsed_content("loss"), parser.get_parsed_content("distiller")
+    torch.manual_seed(0)
+    label = (torch.rand(2, 3, 32, 32, 32) > 0.9).float()
+    label[1] = -1
+    value = loss(distiller(torch.randn(2, 4, 32, 32, 32)), label)
+    value.backward()
+    assert value.isfinite()
+    for name, parameter in [*loss.named_parameters(), *distiller.student.named_parameters()]:
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.any(), name
+    assert all(parameter.grad is None for parameter in distiller.teacher.parameters())
+
+
+@pytest.mark.parametrize(
+    ("overlay", "override", "told"),
+    [
+        ("hidden", {"weights#hiden": 0.1}, "must have the same names"),
+        ("hidden", {"student_taps": ["encoder.33"]}, "the nearest is 'encoder.3'"),
+        ("hidden", {"teacher_taps": []}, "term 'hidden': the teacher tells no feature"),
+        ("fusion", {"teacher_def": "%bundles/networks.yaml#conv_teacher"}, "has no module"),
+        ("latent", {"loss#terms#latent#teacher_channels": 5}, "term 'latent': "),
+        ("latent", {"loss#terms#latent#student_tap": "encoder.2"}, "term 'latent': "),
+        ("logits", {"teacher_def": SMALL_TEACHER}, "give both the same regions"),
+        ("logits", {"teacher_def": SMALL_TEACHER, "window": [33, 33, 33]}, "the networks: "),
+    ],
+)
+def test_what_does_not_fit_is_told_in_one_line_before_any_training(start, overlay, override, told):
+    with pytest.raises(RuntimeError) as stopped:
+        start(ROOT / f"bundles/pathways/{overlay}.yaml", initialize=CHECKS[1:], **override)
+    line = str(find_cause(stopped.value))
+    assert told in line
+    assert "\n" not in line
+
+
+def find_cause(error):
+    while not isinstance(error, ExperimentError):
+        error = error.__cause__
+    return error
+
+
+def test_a_trial_leaves_student_and_projectors_as_they_were(start):
+    torch.manual_seed(0)
+    tried = start(ROOT / "bundles/pathways/latent.yaml", initialize=CHECKS[1:])
+    torch.manual_seed(0)
+    untried = start(ROOT / "bundles/pathways/latent.yaml", initialize=[])
+    for key in ("loss", "distiller"):
+        weights = tried.get_parsed_content(key).state_dict()
+        for name, value in untried.get_parsed_content(key).state_dict().items():
+            assert weights[name].equal(value), name
