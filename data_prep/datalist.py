@@ -44,8 +44,9 @@ def write_datalist(
 ) -> Path:
     """List the voxelised cases of a folder as JSON; return its path.
 
-    All visits of a patient fall in one part. Paths are relative to the list's own folder. `sha256`
-    covers the content of every file and the split, and no path.
+    All visits of a patient fall in one part, and unlabelled ones in the fold of the others. Paths
+    are relative to the list's own folder. `sha256` covers the content of every file and the split,
+    and no path.
     """
     folder, output = Path(voxels_dir), Path(output_file)
     found = read_voxels_json(folder)
@@ -120,9 +121,9 @@ def _write(output: Path, header: dict[str, Any], entries: list[_Entry], split: S
     for entry in sorted(entries, key=lambda entry: entry.case):
         if not entry.label and parts.get(entry.patient) == TEST:
             continue  # another visit of somebody who is held back: nobody may learn from it
-        part = parts[entry.patient] if entry.label else "unlabelled"
+        part = parts.get(entry.patient)
         fold = {"fold": part} if isinstance(part, int) else {}
-        name = part if isinstance(part, str) else "training"
+        name = "unlabelled" if not entry.label else TEST if part == TEST else "training"
         lists[name].append(fold | _record(entry, output.absolute().parent))
     seal = _seal(header, lists)
     write_json(output, header | {"sha256": seal, "seed": split.seed} | lists)

@@ -105,12 +105,11 @@ def load(folder: Path, study: Path, *, cases: int, teacher_steps: int) -> Views:
     made = sorted(study.glob(f"voxels-phantoms-{cases}x*/dataset.json"))
     dataset_file = made[0] if made else make_cases(folder, task)
     views = load_views(dataset_file, task)
-    path = study / "teacher-full-1.pt"
+    path = study / f"teacher-full-1-{teacher_steps}.pt"
     if not path.exists():
         path = folder / path.name
     if not path.exists():
-        labelled = range(len(views) // task.views)
-        trained = train_teacher(dataset_file, labelled=labelled, seed=1, steps=teacher_steps)
+        trained = train_teacher(dataset_file, task, seed=1, steps=teacher_steps)
         with replace_file(path) as temporary:
             torch.save(trained.state_dict(), temporary)
     teacher = HybridTeacher(deep_supervision=2)
@@ -324,7 +323,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--steps", type=int, default=200, help="of a student")
     parser.add_argument("--cases", type=int, default=200)
-    parser.add_argument("--teacher-steps", type=int, default=1200)
+    parser.add_argument("--teacher-steps", type=int, default=1500)
     parser.add_argument("--output", type=Path, default=Path("docs/benchmarks"))
     parser.add_argument("--table", action="store_true", help="train nothing, write what is there")
     return parser.parse_args()

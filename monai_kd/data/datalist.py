@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
-Part = Literal["training", "validation", "test", "unlabelled"]
+Part = Literal["training", "validation", "test"]
 StrPath = str | os.PathLike[str]
 
 
@@ -17,7 +17,8 @@ class DatalistError(ValueError):
 def read_datalist(dataset_file: StrPath, *, part: Part, fold: int = 0) -> list[dict[str, Any]]:
     """The records of one part, with absolute paths.
 
-    Validation is the given fold of the training cases, training all the others.
+    Validation is the given fold of the training cases, training all the others. Only a training
+    case may lack a label.
     """
     if part not in get_args(Part):
         raise DatalistError(f"part is '{part}', expected one of {', '.join(get_args(Part))}")
@@ -29,6 +30,12 @@ def read_datalist(dataset_file: StrPath, *, part: Part, fold: int = 0) -> list[d
             f"{dataset_file} has no {part} case at fold {fold}; its folds are {folds}, "
             f"its test cases {len(dataset['test'])}: choose another fold or add cases"
         )
+    unknown = [record["case"] for record in found if "label" not in record]
+    if unknown and part != "training":
+        raise DatalistError(
+            f"{dataset_file} has the {part} case {unknown[0]} without a label, so that nothing can "
+            "be scored on it: give it one, or list it under 'unlabelled'"
+        )
     return found
 
 
@@ -38,30 +45,47 @@ class TrainingCases(NamedTuple):
     labelled: list[dict[str, Any]]
     unlabelled: list[dict[str, Any]]
 
+    def select(self, *, labelled_only: bool) -> list[dict[str, Any]]:
+        """The labelled ones, followed by the others if they are wanted."""
+        return self.labelled + ([] if labelled_only else self.unlabelled)
+
 
 def read_training_cases(
     dataset_file: StrPath, *, fold: int = 0, one_labelled_in: int = 1
 ) -> TrainingCases:
     """The training cases and those that came without a label.
 
-    Only the first of every `one_labelled_in` training cases keeps its label, for experiments.
+    Only the first of every `one_labelled_in` labelled cases keeps its label, for experiments. An
+    unlabelled scan of a patient whom this fold validates on is left out.
     """
     if one_labelled_in < 1:
         raise DatalistError(
             f"one_labelled_in is {one_labelled_in}, expected 1 (every case) or more"
         )
     records = read_datalist(dataset_file, part="training", fold=fold)
-    hidden = [record for number, record in enumerate(records) if number % one_labelled_in]
+    known = [record for record in records if "label" in record]
+    if not known:
+        raise DatalistError(
+            f"none of the {len(records)} training cases of {dataset_file} at fold {fold} has a "
+            "label: a student needs some to learn from, choose another fold or add cases"
+        )
+    hidden = [record for number, record in enumerate(known) if number % one_labelled_in]
     dataset, folder = _read(dataset_file), Path(dataset_file).absolute().parent
-    given = [_resolve(record, folder) for record in dataset.get("unlabelled", [])]
-    without = [{k: v for k, v in record.items() if k != "label"} for record in [*hidden, *given]]
-    return TrainingCases(records[::one_labelled_in], without)
+    listed = [_resolve(record, folder) for record in _select_unlabelled(dataset, fold)]
+    given = [record for record in records if "label" not in record] + listed
+    without = [{k: v for k, v in record.items() if k != "label"} for record in hidden + given]
+    return TrainingCases(known[::one_labelled_in], without)
 
 
-def count_cases(dataset_file: StrPath, *, fold: int = 0) -> dict[str, int]:
-    """How many cases training, validation and test have."""
-    dataset, parts = _read(dataset_file), ("training", "validation", "test")
-    return {part: len(_select(dataset, part, fold)) for part in parts}
+def count_cases(
+    dataset_file: StrPath, *, fold: int = 0, one_labelled_in: int = 1
+) -> dict[str, int]:
+    """How many labelled cases train, validate, test, and how many `unlabelled` ones train too."""
+    trained = read_training_cases(dataset_file, fold=fold, one_labelled_in=one_labelled_in)
+    dataset = _read(dataset_file)
+    counts = {part: len(_select(dataset, part, fold)) for part in get_args(Part)}
+    counts["training"] = len(trained.labelled)
+    return counts | ({"unlabelled": len(trained.unlabelled)} if trained.unlabelled else {})
 
 
 def check_fit(dataset_file: StrPath, modalities: Sequence[str], regions: Sequence[str]) -> None:
@@ -95,6 +119,11 @@ def _select(dataset: dict[str, Any], part: str, fold: int) -> list[dict[str, Any
         return [r for r in dataset["training"] if (r["fold"] == fold) == validates]
     selected: list[dict[str, Any]] = dataset[part]
     return selected
+
+
+def _select_unlabelled(dataset: dict[str, Any], fold: int) -> list[dict[str, Any]]:
+    """A record has a fold where its patient has labelled scans too."""
+    return [r for r in dataset.get("unlabelled", []) if r.get("fold") != fold]
 
 
 def _resolve(record: dict[str, Any], folder: Path) -> dict[str, Any]:

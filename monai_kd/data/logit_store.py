@@ -1,5 +1,6 @@
 """Logits on disk, found again by the image that they belong to."""
 
+import zlib
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -23,7 +24,7 @@ class ViewBankError(ValueError):
 
 @dataclass(frozen=True)
 class LogitStore:
-    """A folder of compressed logits, named by the hash of their image.
+    """A folder of compressed logits, named by the hash of their image; each ends in a CRC-32.
 
     `float16` keeps the logits `z` themselves. `uint8` keeps `q = round(255 sigmoid(z / T))` and
     reads `T logit(q / 255)`, with `q` held half a step from both ends: logits beyond `6.2 T` are
@@ -47,17 +48,17 @@ class LogitStore:
     def write(self, path: Path, logits: Tensor) -> None:
         """Store logits whole, or not at all."""
         encoded = _encode(logits.detach().float().cpu(), self.keep, self.temperature)
+        content = _compress(encoded)
         with replace_file(path) as temporary:
-            temporary.write_bytes(_compress(encoded))
+            temporary.write_bytes(content + _sum(content))
 
     def read(self, path: Path) -> Tensor:
         """Return the logits in float32."""
-        try:
-            stored = blosc2.ndarray_from_cframe(path.read_bytes())[...]
-        except RuntimeError as error:
-            raise ViewBankError(
-                f"{path} is damaged ({error}): delete it and fill the bank again"
-            ) from error
+        content = path.read_bytes()
+        content, checksum = content[:-4], content[-4:]
+        if _sum(content) != checksum:
+            raise ViewBankError(f"{path} is damaged: delete it and fill the bank again")
+        stored = blosc2.ndarray_from_cframe(content)[...]
         return torch.from_numpy(_decode(stored, self.keep, self.temperature))
 
 
@@ -82,6 +83,10 @@ def _decode(stored: npt.NDArray[Any], keep: Keep, temperature: float) -> npt.NDA
     probability = np.clip(np.arange(256) / 255, 0.5 / 255, 1 - 0.5 / 255)
     table = temperature * np.log(probability / (1 - probability))
     return np.asarray(table.astype(np.float32)[stored])
+
+
+def _sum(content: bytes) -> bytes:
+    return zlib.crc32(content).to_bytes(4, "big")
 
 
 def _compress(array: npt.NDArray[Any]) -> bytes:

@@ -14,7 +14,8 @@ class MixedBatches(Sampler[list[Showing]]):
     The data set is the labelled records, followed by the unlabelled ones. An epoch shows each
     record at least once; the shorter side is shown in permutation after permutation, and the n-th
     showing of record i is the index `(i, n)`, to which a `ViewDataset` gives a view of its own.
-    The order is drawn from torch's global generator, all of it at the start of the epoch.
+    The order is drawn from torch's global generator, all of it with the first batch: a loader with
+    workers asks for two iterators and takes batches from one of them.
 
     Args:
         labelled: how many records bear a label.
@@ -52,16 +53,14 @@ class MixedBatches(Sampler[list[Showing]]):
         return self.batches
 
     def __iter__(self) -> Iterator[list[Showing]]:
-        """Draw an epoch."""
+        """Draw an epoch, once its first batch is asked for."""
         known = _draw(self.batches * self.known, count=self.labelled)
         unknown = _draw(self.batches * self.unknown, count=self.unlabelled, first=self.labelled)
-        return iter(
-            [
+        for batch in range(self.batches):
+            yield (
                 known[batch * self.known : (batch + 1) * self.known]
                 + unknown[batch * self.unknown : (batch + 1) * self.unknown]
-                for batch in range(self.batches)
-            ]
-        )
+            )
 
 
 def _check(labelled: int, unlabelled: int, *, labelled_only: bool) -> None:

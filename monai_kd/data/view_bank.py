@@ -1,15 +1,14 @@
 """What the teacher says of stored views, asked once and replayed in every epoch and every arm."""
 
-import json
+import errno
 import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
@@ -18,10 +17,10 @@ from torch import Tensor, nn
 
 from monai_kd.data.logit_store import Keep, LogitStore, ViewBankError, hash_tensor
 from monai_kd.data.view_dataset import ViewDataset
+from monai_kd.data.view_fidelity import SUMMARY, measure_fidelity, sum_up_fidelity
 from monai_kd.data.view_index import ViewIndex, list_images
-from monai_kd.files import replace_file
 
-FIDELITY = "fidelity.json"
+ABANDONED_SECONDS = 3600
 
 
 class ViewBank:
@@ -29,6 +28,7 @@ class ViewBank:
 
     They lie under the hash of the teacher and of how they are kept, each under the hash of the
     image that the teacher saw: with another teacher, transform, seed or view they are not found.
+    A teacher is known by its class, its weights and its answer to an image of noise.
 
     Args:
         dataset: whose `views` are stored.
@@ -67,23 +67,34 @@ class ViewBank:
     def open_store(self) -> LogitStore:
         """The store of the teacher as it is now."""
         kept = f"{self.keep} {self.temperature if self.keep == 'uint8' else ''}"
-        digest = blake2b(f"{hash_network(self.teacher)} {kept}".encode(), digest_size=12)
+        noise = torch.randn(self._replay(0, 0)[0].shape, generator=torch.Generator().manual_seed(0))
+        known = hash_network(self.teacher, answer=self._ask_teacher([noise]))
+        digest = blake2b(f"{known} {kept}".encode(), digest_size=12)
         return LogitStore(self.folder / digest.hexdigest(), self.keep, self.temperature)
 
     def fill(self, *, console: Console | None = None) -> Path:
         """Ask the teacher of every view that is missing; return the folder, with `fidelity.json`.
 
-        Tells first how many views are missing and how many gigabytes they will take.
+        Tells first how many views are missing and how many gigabytes they will take. Several
+        processes may fill at once; a filling that was interrupted goes on.
         """
         console = console or Console(highlight=False, soft_wrap=True)
         store = self.open_store()
+        with _explain_full_disk(store.folder):
+            self._fill(store, console)
+        return store.folder
+
+    def _fill(self, store: LogitStore, console: Console) -> None:
         index = ViewIndex(store.folder, self.dataset)
         missing = list(self._list_missing(store, index))
         if not missing:
             console.print(f"view bank: all {self._count_views()} views are in {store.folder}")
-            return store.folder
-        started, fidelity = time.perf_counter(), _read_fidelity(store.folder)
-        size = self._add(missing[0], store, index, fidelity)
+            if not (store.folder / SUMMARY).exists():  # a filling was killed at the very end
+                sum_up_fidelity(store)
+            return
+        started = time.perf_counter()
+        _sweep(store.folder)
+        size = self._add(missing[0], store, index)
         _check_room(size * len(missing), store.folder)
         console.print(
             f"view bank: {len(missing)} of {self._count_views()} views are missing, about "
@@ -91,13 +102,13 @@ class ViewBank:
             f"{_tell_time(len(missing) * (time.perf_counter() - started))} to fill"
         )
         for view in self._show_progress(missing[1:], console):
-            self._add(view, store, index, fidelity)
+            self._add(view, store, index)
+        fidelity = sum_up_fidelity(store)
         console.print(
             f"view bank: filled in {_tell_time(time.perf_counter() - started)}; probabilities are "
-            f"off by {fidelity.largest_difference:.1g} at most, and a share of "
-            f"{fidelity.flipped_share:.1g} of the voxels changes its mask"
+            f"off by {fidelity['largest_difference']:.1g} at most, and a share of "
+            f"{fidelity['flipped_share']:.1g} of the voxels changes its mask"
         )
-        return store.folder
 
     def _count_views(self) -> int:
         return len(self.dataset) * self.dataset.views
@@ -117,18 +128,22 @@ class ViewBank:
     def _replay(self, record: int, view: int) -> list[Tensor]:
         return list_images(self.dataset.replay(record, view))
 
-    def _add(
-        self, missing: tuple[int, int], store: LogitStore, index: ViewIndex, fidelity: "Fidelity"
-    ) -> int:
+    def _add(self, missing: tuple[int, int], store: LogitStore, index: ViewIndex) -> int:
         """Store the logits of one view; return how many bytes they take."""
         images = self._replay(*missing)
+        answer = self._ask_teacher(images)
+        if answer.isnan().any():
+            case = self.dataset.data[missing[0]]["case"]
+            raise ViewBankError(
+                f"the teacher answers view {missing[1]} of case {case} with NaN: look at that "
+                "case's image, and at the teacher's weights"
+            )
         paths = [store.find(image) for image in images]
-        for path, logits in zip(paths, self._ask_teacher(images), strict=True):
+        for path, logits in zip(paths, answer, strict=True):
             if not path.exists():
                 store.write(path, logits)
-                fidelity.add(logits, store.read(path))
+                measure_fidelity(store, path.stem, live=logits, stored=store.read(path))
         index.add(*missing, [path.stem for path in paths])
-        _write_fidelity(fidelity, store)
         return sum(path.stat().st_size for path in paths)
 
     @torch.no_grad()
@@ -158,45 +173,19 @@ class ViewBank:
         )
 
 
-@dataclass
-class Fidelity:
-    """How far stored probabilities are from the teacher's, over all windows so far."""
+def hash_network(network: nn.Module, *, answer: Tensor) -> str:
+    """Hash of class, weights, and 16 numbers of an answer; settings and code show in the latter.
 
-    windows: int = 0
-    largest_difference: float = 0.0
-    mean_difference: float = 0.0
-    flipped_share: float = 0.0
-
-    def add(self, live: Tensor, stored: Tensor) -> None:
-        """Take in one window's logits; `flipped_share` is of voxels whose mask changes."""
-        difference = (torch.sigmoid(live) - torch.sigmoid(stored)).abs()
-        flipped = ((live > 0) != (stored > 0)).float()
-        self.windows += 1
-        self.largest_difference = max(self.largest_difference, difference.max().item())
-        self.mean_difference += (difference.mean().item() - self.mean_difference) / self.windows
-        self.flipped_share += (flipped.mean().item() - self.flipped_share) / self.windows
-
-
-def hash_network(network: nn.Module) -> str:
-    """Hash of classes, settings and weights."""
-    digest = blake2b(repr(network).encode(), digest_size=16)
-    for name, module in network.named_modules():
-        digest.update(f"{name} {type(module)} {_list_settings(module)}".encode())
+    They are rounded to bfloat16, because sums differ in their last bits with the number of threads
+    and the device. Where one falls otherwise nonetheless, the bank is filled anew.
+    """
+    digest = blake2b(f"{type(network).__module__}.{type(network).__qualname__}".encode())
     for name, values in network.state_dict().items():
         known = isinstance(values, Tensor)
         digest.update(f"{name} {hash_tensor(_widen(values)) if known else values}".encode())
+    spread = torch.linspace(0, answer.numel() - 1, 16).long()
+    digest.update(hash_tensor(answer.flatten()[spread].bfloat16().float()).encode())
     return digest.hexdigest()
-
-
-def _list_settings(module: nn.Module) -> list[tuple[str, Any]]:
-    """What decides an answer without being a weight, such as the flips of an ensemble."""
-    return sorted((k, v) for k, v in vars(module).items() if k != "training" and _is_plain(v))
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, tuple | list):
-        return all(map(_is_plain, value))
-    return isinstance(value, int | float | str)
 
 
 def _widen(values: Tensor) -> Tensor:
@@ -226,15 +215,21 @@ def _check_room(needed: int, folder: Path) -> None:
         )
 
 
-def _read_fidelity(folder: Path) -> Fidelity:
-    path = folder / FIDELITY
-    if not path.is_file():
-        return Fidelity()
-    known = json.loads(path.read_text())
-    return Fidelity(**{name: known[name] for name in asdict(Fidelity())})
+@contextmanager
+def _explain_full_disk(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise ViewBankError(
+            f"there is no room left for {folder}: make room and start again; what is stored stays"
+        ) from error
 
 
-def _write_fidelity(fidelity: Fidelity, store: LogitStore) -> None:
-    kept = {"keep": store.keep, "temperature": store.temperature}
-    with replace_file(store.folder / FIDELITY) as temporary:
-        temporary.write_text(json.dumps(asdict(fidelity) | kept, indent=1))
+def _sweep(folder: Path) -> None:
+    """Remove what a killed filling left under temporary names; another may be at work now."""
+    for path in folder.glob(".*-*"):
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+                path.unlink()

@@ -13,7 +13,10 @@ from torch.utils.data import Dataset
 
 Item = Mapping[str, Any] | list[Mapping[str, Any]]
 STRIDE = 1_000_003
-"""A prime, from one showing of a record in an epoch to the next: no two meet, whatever `views`."""
+"""From one showing of a record in an epoch to the next. With ever new views none is met again in
+as many epochs; with `views` of them, which this prime divides not, an epoch shows each once before
+one comes again.
+"""
 
 
 class ViewDataset(Dataset[Item]):
@@ -91,15 +94,16 @@ def _check_cases(data: Sequence[Mapping[str, Any]]) -> None:
 def _random_state(seed: int) -> Iterator[None]:
     """Seed Python, NumPy and torch, for transforms that draw from them; undo it afterwards."""
     python, legacy = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        random.seed(seed)
-        np.random.seed(seed)
-        try:
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(legacy)
+    state = torch.get_rng_state()
+    torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed every GPU too
+    random.seed(seed)
+    np.random.seed(seed)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)
+        random.setstate(python)
+        np.random.set_state(legacy)
 
 
 @contextmanager

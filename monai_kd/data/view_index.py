@@ -1,14 +1,13 @@
 """Which images each stored view has, so that a full bank is known without replaying its views."""
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from monai_kd.data.logit_store import hash_tensor
+from monai_kd.data.named_lines import append_line, read_lines
 from monai_kd.data.view_dataset import ViewDataset
 
 SUFFIX = ".views.jsonl"
@@ -27,7 +26,7 @@ class ViewIndex:
         self.path = folder / f"{_name_transforms(dataset)}{SUFFIX}"
         self.dataset = dataset
         self._stamps = [_name_files(record) for record in dataset.data]
-        self._known = _read_lines(self.path)
+        self._known = read_lines(self.path)
 
     def find(self, record: int, view: int) -> list[str] | None:
         """The names of a view's images, None where it was never replayed."""
@@ -38,9 +37,7 @@ class ViewIndex:
         name = self._name_view(record, view)
         if self._known.get(name) != list(images):
             self._known[name] = list(images)
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write("\n" + json.dumps([name, *images]))
+            append_line(self.path, name, images)
 
     def _name_view(self, record: int, view: int) -> str:
         case = self.dataset.data[record]["case"]
@@ -76,13 +73,3 @@ def _list_files(record: Mapping[str, Any]) -> Iterator[str | os.PathLike[str]]:
         for path in value if isinstance(value, list | tuple) else [value]:
             if isinstance(path, str | os.PathLike) and os.path.isfile(path):
                 yield path
-
-
-def _read_lines(path: Path) -> dict[str, list[str]]:
-    """A process that was killed may have torn a line; each begins with its own line break."""
-    known: dict[str, list[str]] = {}
-    for line in path.read_text(encoding="utf-8").split("\n") if path.is_file() else []:
-        with suppress(json.JSONDecodeError):
-            name, *images = json.loads(line)
-            known[name] = images
-    return known

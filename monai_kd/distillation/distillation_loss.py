@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from monai_kd.distillation.reading import read_zero
+from monai_kd.distillation.weighing import Weighing
 from monai_kd.outputs import DistillationOutput
 
 
@@ -17,7 +19,8 @@ class DistillationLoss(nn.Module):
         terms: modules that map `(output, label)` to a scalar; one with `needs_teacher = False`
             does without the teacher.
         weights: one number for each term, 0 or more.
-        weighing: makes terms comparable, such as `RunningMeanWeighing`.
+        weighing: makes terms comparable, such as `RunningMeanWeighing`; its names, where it has
+            any, must hold those of the terms.
     """
 
     def __init__(
@@ -25,7 +28,7 @@ class DistillationLoss(nn.Module):
         terms: Mapping[str, nn.Module],
         *,
         weights: Mapping[str, float],
-        weighing: nn.Module | None = None,
+        weighing: Weighing | None = None,
     ) -> None:
         super().__init__()
         if set(terms) != set(weights):
@@ -35,6 +38,8 @@ class DistillationLoss(nn.Module):
             )
         if wrong := {name: weight for name, weight in weights.items() if not weight >= 0}:
             raise ValueError(f"weights must be 0 or more, got {wrong}")
+        if weighing is not None:
+            weighing.cover(terms)
         self.terms = nn.ModuleDict(terms)
         self.weights = dict(weights)
         self.weighing = weighing
@@ -46,7 +51,7 @@ class DistillationLoss(nn.Module):
         values = {name: self.terms[name](output, label) for name in weights}
         factors = {} if self.weighing is None else self.weighing(values)
         weighed = (weights[name] * factors.get(name, 1) * values[name] for name in values)
-        return sum(weighed, start=label.new_zeros(()))
+        return sum(weighed, start=label.new_zeros(()) if values else read_zero(output))
 
     def current_weight(self, name: str) -> float:
         """The weight of a term times its ramp."""

@@ -3,16 +3,18 @@
 from difflib import get_close_matches
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from monai_kd.outputs import DistillationOutput, NetworkOutput
 
 
 def read_teacher(output: DistillationOutput) -> NetworkOutput:
-    """What the teacher says; stop where there is none."""
+    """What the teacher says, a constant; stop where there is none."""
     if output.teacher is None:
         raise ValueError("this term needs a teacher: give the distiller one, or drop the term")
-    return output.teacher
+    features = {name: feature.detach() for name, feature in output.teacher.features.items()}
+    return NetworkOutput(output.teacher.logits.detach(), features)
 
 
 def read_logits(output: DistillationOutput) -> tuple[Tensor, Tensor]:
@@ -73,9 +75,25 @@ def read_feature(said: NetworkOutput, tap: str, *, of: str) -> Tensor:
     return widen(said.features[tap])
 
 
-def is_labelled(label: Tensor) -> Tensor:
-    """Which windows `(B,)` bear a label: an unlabelled one is -1 where its truth is unknown.
+def read_truth(label: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
+    """The mask of each region, empty in unlabelled windows, and which are labelled `(B, 1, ...)`.
 
+    `label` is `(B, R, ...)` of 0 and 1, or -1 where unknown.
+    """
+    if label.shape != logits.shape:
+        raise ValueError(
+            f"the label is {tuple(label.shape)} and the logits are {tuple(logits.shape)}, expected "
+            "the same: one channel of 0 and 1 for each region that the networks tell; exclusive "
+            "classes have terms of their own"
+        )
+    labelled = rearrange(is_labelled(label), "b -> b" + " 1" * (label.ndim - 1))
+    return (label > 0.5) & labelled, labelled
+
+
+def is_labelled(label: Tensor) -> Tensor:
+    """Which windows `(B,)` bear a label: one that is -1 anywhere is unlabelled as a whole.
+
+    Data are unlabelled by whole windows, and where augmentation pads one it writes 0 beside -1.
     A label of NaN counts as one, so that it is noticed.
     """
     return ~(label.reshape(len(label), -1).amin(dim=1) < 0)

@@ -3,11 +3,10 @@
 import math
 
 import torch
-from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
-from monai_kd.distillation.reading import is_labelled
+from monai_kd.distillation.reading import read_truth
 
 
 class ReliabilityGate(nn.Module):
@@ -20,9 +19,9 @@ class ReliabilityGate(nn.Module):
     def forward(self, teacher_logits: Tensor, label: Tensor) -> Tensor:
         """Weigh `(B, R, D, H, W)`; `label` is 0 and 1, or -1 where unknown."""
         probability = torch.sigmoid(teacher_logits)
-        correctness = torch.where(label > 0.5, probability, 1 - probability)
+        truth, labelled = read_truth(label, teacher_logits)
+        correctness = torch.where(truth, probability, 1 - probability)
         entropy = functional.binary_cross_entropy_with_logits(
             teacher_logits, probability, reduction="none"
         )
-        labelled = rearrange(is_labelled(label), "b -> b" + " 1" * (label.ndim - 1))
         return torch.where(labelled, correctness, 1 - entropy / math.log(2))

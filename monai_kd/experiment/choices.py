@@ -10,7 +10,6 @@ from typing import Any
 
 from torch import nn
 
-from monai_kd.data import count_cases
 from monai_kd.experiment.errors import ExperimentError
 
 
@@ -69,11 +68,10 @@ def check_window(window: Sequence[int], *, network: nn.Module) -> None:
         )
 
 
-def describe_data(dataset_file: str | os.PathLike[str], *, fold: int = 0) -> str:
+def describe_data(dataset_file: str | os.PathLike[str], *, cases: Mapping[str, int]) -> str:
     """Plain words on the cases of a data set, for a model card."""
     dataset = json.loads(Path(dataset_file).read_text(encoding="utf-8"))
-    counted = count_cases(dataset_file, fold=fold).items()
-    counts = ", ".join(f"{count} {part}" for part, count in counted)
+    counts = ", ".join(f"{count} {part}" for part, count in cases.items())
     if dataset["origin"] == "phantoms":
         return f"made-up phantoms ({counts} cases); it knows nothing of patients"
     return (

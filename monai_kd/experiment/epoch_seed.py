@@ -10,8 +10,8 @@ from monai_kd.data.view_dataset import ViewDataset
 class EpochSeed:
     """Seeds the order at the start of each epoch, and has the data set show the epoch's views.
 
-    So student and twin see the same views in the same order, and a resumed run sees those that an
-    uninterrupted one would have seen.
+    So student and twin see the same views in the same order where all cases are labelled, and a
+    resumed run sees those that an uninterrupted one would have seen.
     """
 
     def __init__(self, dataset: ViewDataset | BankedViews, *, seed: int) -> None:

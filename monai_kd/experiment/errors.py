@@ -1,6 +1,7 @@
 """Mistakes that a person can mend are told in one line, without a traceback."""
 
 import logging
+import re
 import sys
 import traceback
 from types import TracebackType
@@ -15,9 +16,10 @@ class ExperimentError(ValueError):
 def report_in_one_line(*kinds: type[Exception]) -> None:
     """From now on an uncaught `ExperimentError`, or one of `kinds`, ends in one line on stderr.
 
-    So does a `ValueError` that `monai_kd` raises: it is about what a configuration gave it. MONAI
-    wraps whatever an expression raises into several errors of its own; so the whole chain of causes
-    is searched. The traceback goes to the log. Other errors keep their traceback.
+    So does a `ValueError` that `monai_kd` raises, or a class of its own raised anew by a loader
+    whose worker met it: it is about what a configuration gave it. MONAI wraps whatever an
+    expression raises into several errors of its own; so the whole chain of causes is searched. The
+    traceback goes to the log. Other errors keep their traceback.
     """
     known: tuple[type[Exception], ...] = (ExperimentError, *kinds)
 
@@ -31,7 +33,7 @@ def report_in_one_line(*kinds: type[Exception]) -> None:
             sys.__excepthook__(kind, error, trace)
             return
         logging.getLogger(__name__).info("stopped", exc_info=error)
-        sys.stderr.write(f"error: {cause}\n")
+        sys.stderr.write(f"error: {_read_message(cause)}\n")
 
     sys.excepthook = hook
 
@@ -48,5 +50,16 @@ def _is_complaint(error: BaseException) -> bool:
     """Whether our own code refused a value."""
     if not isinstance(error, ValueError):
         return False
+    if type(error).__module__.startswith("monai_kd."):
+        return True
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     return bool(frames) and str(frames[-1].f_globals.get("__name__")).startswith("monai_kd.")
+
+
+def _read_message(error: BaseException) -> str:
+    """The message; of an error from a worker of a DataLoader, without the traceback around it."""
+    message = str(error)
+    if not re.match(r"Caught \w+ in DataLoader worker", message):
+        return message
+    last = message.strip().splitlines()[-1]
+    return last.removeprefix(f"{type(error).__module__}.{type(error).__qualname__}: ")

@@ -1,6 +1,5 @@
 """What was learnt, epoch by epoch."""
 
-import math
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -12,7 +11,6 @@ from monai.engines import Evaluator
 from torch import Tensor, nn
 
 from monai_kd.distillation import DistillationLoss
-from monai_kd.experiment.errors import ExperimentError
 
 
 class History:
@@ -76,11 +74,6 @@ class History:
 
     def _finish_epoch(self, engine: Engine) -> None:
         loss = self.running_loss()
-        if not math.isfinite(loss["total"]):
-            raise ExperimentError(
-                f"the loss is not finite in epoch {engine.state.epoch} (means of terms: {loss}): "
-                "look for NaN in the scans, or lower learning_rate"
-            )
         self.records.append(
             {
                 "epoch": engine.state.epoch,

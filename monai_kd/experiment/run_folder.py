@@ -17,7 +17,6 @@ from typing import Any
 import torch
 import yaml
 
-from monai_kd.data import count_cases
 from monai_kd.experiment.configuration import (
     PLACES,
     find_running_workflow,
@@ -74,8 +73,11 @@ class RunFolder:
                 "choose another name with --run_name NAME"
             )
 
-    def open(self, dataset_file: str | os.PathLike[str], *, fold: int = 0) -> None:
-        """Make or reopen the folder, write down configuration and manifest, start the log."""
+    def open(self, dataset_file: str | os.PathLike[str], *, cases: Mapping[str, int]) -> None:
+        """Make or reopen the folder, write down configuration and manifest, start the log.
+
+        `cases` are the numbers of cases of each part, see `count_cases`.
+        """
         config = {
             key: value
             for key, value in find_running_workflow().parser.config.items()
@@ -90,7 +92,7 @@ class RunFolder:
         self.record(
             config_hash=config_hash,
             data_hash=dataset["sha256"],
-            cases=count_cases(dataset_file, fold=fold),
+            cases=dict(cases),
             left_out=sorted(dataset["left_out"]),
             **self._describe(),
         )
@@ -111,9 +113,15 @@ class RunFolder:
         return found
 
     def record_teacher(self, checkpoint: str | os.PathLike[str]) -> None:
-        """Add the teacher's folder and the hash of its weights to the manifest."""
+        """Add the teacher's folder and the hash of its weights to the manifest.
+
+        Stop if the run had another teacher before: no student learns from two, one after the other.
+        """
         path = Path(checkpoint)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        before = self.read_manifest().get("teacher")
+        if before and before["sha256"] != digest:
+            raise ExperimentError(f"{self.folder} was started with another teacher: {MEND}")
         self.record(teacher={"folder": str(path.parent), "sha256": digest})
 
     def _is_foreign(self) -> bool:

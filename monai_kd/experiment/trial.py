@@ -12,20 +12,19 @@ from monai_kd.experiment.configuration import find_running_workflow
 from monai_kd.experiment.errors import ExperimentError
 
 
-def check_distillation(
-    window: Sequence[int], modalities: Sequence[str], regions: Sequence[str]
-) -> None:
+def check_distillation(shape: Sequence[int], regions: Sequence[str]) -> None:
     """Stop where the workflow's `distiller` and `loss` cannot be made or do not fit each other.
 
-    Both networks and every term, those of weight zero too, see one batch of empty windows: a tap
-    that is not there or never fires, a projector of other channels, logits of other regions show
-    themselves here, in one line. Nothing that is trained or saved is touched.
+    Both networks and every term, those of weight zero too, see one batch of empty windows, `shape`
+    that of an image `(B, C, D, H, W)`: a tap that is not there or never fires, a projector of other
+    channels, logits of other regions show themselves here, in one line. Nothing that is trained or
+    saved is touched.
     """
     loss: DistillationLoss = _make("loss")
     distiller: Distiller = _make("distiller")
     device = next(distiller.student.parameters()).device
-    image = torch.zeros(2, len(modalities), *window, device=device)
-    label = torch.zeros(2, len(regions), *window, device=device)
+    image = torch.zeros(2, *shape[1:], device=device)
+    label = torch.zeros(2, len(regions), *shape[2:], device=device)
     with torch.no_grad(), _told_of("the networks"):
         output = Distiller(deepcopy(distiller.student), teacher=distiller.teacher)(image)
     for name, term in deepcopy(loss.terms).items():

@@ -6,7 +6,7 @@ from typing import Any
 
 ROWS = {
     "student": "**This model** (distilled student)",
-    "twin": "Its twin: same network and training, without the teacher",
+    "twin": "Its twin: same network, trained as long on the labelled cases, without the teacher",
     "teacher": "The teacher (not in this bundle)",
 }
 
@@ -19,8 +19,9 @@ treatment.**
 
 ## What it is
 
-$description The twin below is the same network trained without the teacher, so the difference
-between the two rows is what distillation did in this one run; one run is no evidence of a gain.
+$description The twin below is the same network, trained as long on the labelled cases without the
+teacher, so the difference between the two rows is what the teacher, and unlabelled cases if there
+were any, did in this one run; one run is no evidence of a gain.
 
 ## Input
 

@@ -8,10 +8,8 @@ from torch import nn
 from monai_kd.networks.tapped_network import TappedNetwork
 
 
-def count_channels(
-    network: nn.Module, tap: str, *, image: Sequence[int] = (1, 4, 32, 32, 32)
-) -> int:
-    """Channels of the feature `tap`, from one run of the network on an empty image of this shape.
+def count_channels(network: nn.Module, tap: str, shape: Sequence[int]) -> int:
+    """Channels of the feature `tap`, from one run on an empty image (B, C, D, H, W) of this shape.
 
     Of tokens `(B, N, C)` they are the last axis, of all else the second. The network keeps its
     mode, weights and statistics.
@@ -20,7 +18,7 @@ def count_channels(
     parameter = next(network.parameters())
     tapped = TappedNetwork(network, taps=[tap]).eval()
     with torch.no_grad():
-        output = tapped(torch.zeros(*image, device=parameter.device, dtype=parameter.dtype))
+        output = tapped(torch.zeros(*shape, device=parameter.device, dtype=parameter.dtype))
     for module, training in modes.items():
         module.training = training
     feature = output.features[tap]

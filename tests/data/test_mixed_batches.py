@@ -2,8 +2,14 @@ from collections import Counter
 
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from monai_kd.data.mixed_batches import MixedBatches
+
+
+class _Showings:
+    def __getitem__(self, showing):
+        return showing
 
 
 def flatten(batches):
@@ -45,6 +51,18 @@ def test_torchs_seed_decides_the_order():
         epochs.append(list(batches))
     assert epochs[0] == epochs[1] != epochs[2]
     assert len(batches) == len(epochs[0])
+
+
+def test_the_order_is_the_same_whatever_the_number_of_workers():
+    batches = MixedBatches(labelled=3, unlabelled=10)
+    orders = []
+    for workers in (0, 2):
+        torch.manual_seed(1)
+        loader = DataLoader(
+            _Showings(), batch_sampler=batches, num_workers=workers, collate_fn=list
+        )
+        orders.append([list(loader) for _epoch in range(2)])
+    assert orders[0] == orders[1]
 
 
 def test_what_makes_no_batch_is_refused():

@@ -70,6 +70,22 @@ def test_a_record_shown_again_in_an_epoch_has_another_view(views):
     assert not any(torch.equal(seen[i], seen[j]) for i in range(4) for j in range(i))
 
 
+@pytest.mark.parametrize("views", [1, 2, 7, 8, 1000])
+def test_an_epoch_shows_each_stored_view_once_before_one_comes_again(views):
+    shown = dataset(views=views)
+    shown.start_epoch(3)
+    chosen = [shown.choose_view(n) for n in range(2 * views)]
+    assert sorted(chosen[:views]) == list(range(views))
+    assert chosen[views:] == chosen[:views]
+
+
+def test_showing_a_view_leaves_the_random_numbers_of_gpus_alone(monkeypatch):
+    seeded = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    dataset()[0]
+    assert not seeded
+
+
 def test_showing_a_view_draws_from_nobody_elses_random_numbers():
     def draw(_image):
         return torch.rand(1) + np.random.rand() + random.gauss(0, 1)

@@ -3,6 +3,7 @@ import shutil
 from pathlib import Path
 
 import nibabel
+import numpy as np
 import pytest
 
 from data_prep import voxelise_cases, write_datalist
@@ -62,20 +63,29 @@ def test_the_seal_follows_content_and_split_but_not_the_place(phantoms, voxels_d
     assert read(changed, tmp_path)["sha256"] != here
 
 
-def test_an_unlabelled_visit_of_somebody_held_back_is_not_listed(own_phantoms, tmp_path):
-    voxels = voxelise_cases(own_phantoms, voxels_root=tmp_path, workers=1)
-    held_back = read(voxels, tmp_path)["test"][0]["case"]
-    first = next(own_phantoms.glob(f"*/{held_back}"))
-    later = first.with_name(held_back[:-1] + "2")
+def add_unlabelled_visit(own_phantoms, case):
+    """A later visit of a patient, its scans darker; return its name."""
+    first = next(own_phantoms.glob(f"*/{case}"))
+    later = first.with_name(case[:-1] + "2")
     later.mkdir()
-    for kind, source in zip(
-        ("t1ce", "t1", "t2", "flair"), ("t1", "t2", "flair", "t1ce"), strict=True
-    ):
-        scan = nibabel.load(first / f"{held_back}_{source}.nii.gz")
-        nibabel.save(scan, later / f"{later.name}_{kind}.nii.gz")
+    for kind in ("t1ce", "t1", "t2", "flair"):
+        scan = nibabel.load(first / f"{case}_{kind}.nii.gz")
+        darker = nibabel.Nifti1Image(np.asarray(scan.dataobj) // 2, scan.affine)
+        nibabel.save(darker, later / f"{later.name}_{kind}.nii.gz")
+    return later.name
+
+
+def test_unlabelled_visits_follow_the_other_visits_of_their_patient(own_phantoms, tmp_path):
+    voxels = voxelise_cases(own_phantoms, voxels_root=tmp_path, workers=1)
+    before = read(voxels, tmp_path)
+    held_back, trained_on = before["test"][0], before["training"][0]
+    never, later = (
+        add_unlabelled_visit(own_phantoms, record["case"]) for record in (held_back, trained_on)
+    )
     again = read(voxelise_cases(own_phantoms, voxels_root=tmp_path, workers=1), tmp_path)
-    assert later.name not in names(again)
-    assert held_back in names(again)
+    assert never not in names(again)
+    (found,) = again["unlabelled"]
+    assert (found["case"], found["fold"]) == (later, trained_on["fold"])
 
 
 def test_a_case_without_label_is_listed_as_unlabelled(own_phantoms, tmp_path):

@@ -1,5 +1,7 @@
 """The cases of terms on features, for the laws of `test_laws.py`."""
 
+from functools import partial
+
 from torch import nn
 
 from monai_kd.distillation.projectors import ChannelProjector
@@ -94,12 +96,31 @@ def passing(term):
     return term
 
 
-def without_projector(name, make_term, *, equal=True, make_output=make_maps):
-    return Case(name, make_term, make_output, make_region_label, equal=equal)
+def make_heads(dims, **arguments):
+    return StageHeadsTerm(
+        student_taps=[FINE, COARSE],
+        student_channels=[STUDENT, STUDENT],
+        out_channels=REGIONS,
+        spatial_dims=dims,
+        **arguments,
+    )
 
 
-def with_projector(name, make_term, *, make_output=make_maps, equal=False, permutable=True):
-    """A case for 2D and one for 3D: `make_term(dims)`."""
+def without_projector(name, make_term, *, equal=True, make_output=make_maps, make_tempered=None):
+    return Case(
+        name,
+        make_term,
+        make_output,
+        make_region_label,
+        equal=equal,
+        make_tempered=make_tempered,
+    )
+
+
+def with_projector(
+    name, make_term, *, make_output=make_maps, equal=False, permutable=True, make_tempered=None
+):
+    """A case for 2D and one for 3D: `make_term(dims)`, `make_tempered(dims, temperature)`."""
     return [
         Case(
             f"{name} {dims}D",
@@ -108,6 +129,7 @@ def with_projector(name, make_term, *, make_output=make_maps, equal=False, permu
             make_region_label,
             equal=equal,
             permutable=permutable,
+            make_tempered=make_tempered and partial(make_tempered, dims),
             dims=(dims,),
         )
         for dims in (2, 3)
@@ -115,8 +137,14 @@ def with_projector(name, make_term, *, make_output=make_maps, equal=False, permu
 
 
 FEATURE_CASES = [
-    without_projector("correlation", CorrelationTerm),
-    without_projector("correlation of classes", lambda: CorrelationTerm(exclusive=True)),
+    without_projector(
+        "correlation", CorrelationTerm, make_tempered=lambda t: CorrelationTerm(temperature=t)
+    ),
+    without_projector(
+        "correlation of classes",
+        lambda: CorrelationTerm(exclusive=True),
+        make_tempered=lambda t: CorrelationTerm(temperature=t, exclusive=True),
+    ),
     without_projector(
         "correlation of features", lambda: CorrelationTerm(**TAPS), make_output=make_alike
     ),
@@ -175,23 +203,13 @@ FEATURE_CASES = [
     ),
     *with_projector(
         "stage heads",
-        lambda dims: StageHeadsTerm(
-            student_taps=[FINE, COARSE],
-            student_channels=[STUDENT, STUDENT],
-            out_channels=REGIONS,
-            spatial_dims=dims,
-        ),
+        make_heads,
+        make_tempered=lambda dims, t: make_heads(dims, temperature=t),
     ),
     *with_projector(
         "stage heads of classes",
-        lambda dims: StageHeadsTerm(
-            student_taps=[COARSE],
-            student_channels=[STUDENT],
-            out_channels=REGIONS,
-            spatial_dims=dims,
-            exclusive=True,
-            temperature=2.0,
-        ),
+        lambda dims: make_heads(dims, exclusive=True, temperature=2.0),
+        make_tempered=lambda dims, t: make_heads(dims, exclusive=True, temperature=t),
     ),
     *with_projector(
         "fusion transfer",

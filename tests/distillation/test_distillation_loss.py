@@ -60,6 +60,26 @@ def test_weighing_makes_weights_shares_of_the_loss():
     torch.testing.assert_close(loss(OUTPUT, LABEL), 1.5 * supervised)
 
 
+def test_a_weighing_without_names_weighs_the_terms_of_the_loss():
+    named = RunningMeanWeighing(["supervised", "soft_label"])
+    first, second = (make_loss(weighing=each) for each in (named, RunningMeanWeighing()))
+    assert torch.equal(first(OUTPUT, LABEL), second(OUTPUT, LABEL))
+    assert second.weighing.names == ("supervised", "soft_label")
+
+
+@pytest.mark.parametrize("names", [["supervised"], ["overlap", "supervised", "soft_label"]])
+def test_a_weighing_of_other_terms_is_refused_at_once(names):
+    with pytest.raises(ValueError, match=r"the loss has the terms \['supervised', 'soft_label'\]"):
+        make_loss(weighing=RunningMeanWeighing(names))
+
+
+def test_a_loss_of_nothing_is_zero_and_has_a_gradient_of_zero():
+    logits = ALONE.student.logits.clone().requires_grad_()
+    loss = make_loss(supervised=0.0, soft_label=0.0)
+    loss(DistillationOutput(NetworkOutput(logits)), LABEL).backward()
+    assert logits.grad.abs().sum() == 0
+
+
 def test_a_ramp_rises_stays_and_falls():
     ramp = [ramp_up_and_down(step, up=4, down=2, steps=10) for step in range(1, 11)]
     assert ramp == [0, 0.25, 0.5, 0.75, 1, 1, 1, 1, 0.5, 0]

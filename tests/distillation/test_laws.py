@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.func import functional_call
 
 from monai_kd.distillation.reliability_gate import ReliabilityGate
 from monai_kd.distillation.terms.balanced_soft_label_term import BalancedSoftLabelTerm
@@ -13,6 +14,7 @@ from monai_kd.distillation.terms.soft_label_term import SoftLabelTerm
 from monai_kd.distillation.terms.soft_overlap_term import SoftOverlapTerm
 from monai_kd.distillation.terms.supervised_class_term import SupervisedClassTerm
 from monai_kd.distillation.terms.supervised_region_term import SupervisedRegionTerm
+from monai_kd.distillation.terms.unlabelled_term import UnlabelledTerm
 from monai_kd.outputs import DistillationOutput, NetworkOutput
 from tests.distillation.cases import (
     REGIONS,
@@ -39,6 +41,11 @@ def make_levels(seed, dtype, dims):
     half = (WINDOWS, REGIONS, *[edge // 2 for edge in SPACE[dims]])
     deep = {"deep.1": make_random(seed + 200, half, dtype).requires_grad_()}
     return DistillationOutput(NetworkOutput(output.student.logits, deep), output.teacher)
+
+
+def hide(label):
+    """The label of the last window becomes unknown."""
+    return torch.cat([label[:-1], torch.full_like(label[-1:], -1)])
 
 
 LOGIT_CASES = [
@@ -125,6 +132,13 @@ LOGIT_CASES = [
         make_levels,
         make_class_label,
         make_tempered=lambda t: DeepSoftLabelTerm(temperature=t, exclusive=True),
+    ),
+    Case(
+        "unlabelled windows",
+        lambda: UnlabelledTerm(SoftOverlapTerm()),
+        make_logits,
+        lambda *arguments: hide(make_region_label(*arguments)),
+        equal=True,
     ),
     Case(
         "supervised regions",
@@ -225,7 +239,9 @@ def test_gradient_reaches_the_student_and_every_weight_of_the_projector(case):
 def test_no_gradient_reaches_the_teacher_and_nothing_changes_it(case):
     term, output, label = make(case)
     teacher = [output.teacher.logits, *output.teacher.features.values()]
-    before = [tensor.clone() for tensor in teacher]
+    for tensor in teacher:
+        tensor.requires_grad_()
+    before = [tensor.detach().clone() for tensor in teacher]
     term(output, label).backward()
     assert all(torch.equal(*pair) for pair in zip(teacher, before, strict=True))
     assert all(tensor.grad is None for tensor in teacher)
@@ -241,6 +257,17 @@ def test_gradient_agrees_with_finite_differences(case):
         return term(DistillationOutput(said, output.teacher), label)
 
     assert torch.autograd.gradcheck(evaluate, list_student(output), fast_mode=True)
+
+
+@law(lambda case: list(case.make_term().parameters()))
+def test_gradient_of_projectors_agrees_with_finite_differences(case):
+    term, output, label = make(case)
+    names = [name for name, _ in term.named_parameters()]
+
+    def evaluate(*weights):
+        return functional_call(term, dict(zip(names, weights, strict=True)), (output, label))
+
+    assert torch.autograd.gradcheck(evaluate, list(term.parameters()), fast_mode=True)
 
 
 @in_each_dimension()
@@ -307,15 +334,19 @@ def test_value_is_one_number_in_single_precision_at_least(case):
     assert value.dtype == torch.float32
 
 
-def hide(label):
-    """The label of the last window becomes unknown."""
-    return torch.cat([label[:-1], torch.full_like(label[-1:], -1)])
-
-
 @law(lambda case: case.unlabelled == "same")
 def test_terms_that_need_no_label_do_not_miss_it(case):
     term, output, label = make(case)
     assert torch.equal(term(output, hide(label)), term(output, label))
+
+
+@law()
+def test_an_unlabelled_window_stays_one_where_augmentation_pads_it(case):
+    term, output, label = make(case)
+    hidden = hide(label)
+    padded = hidden.clone()
+    padded[-1, ..., : padded.shape[-1] // 2] = 0
+    assert torch.equal(term(output, padded), term(output, hidden))
 
 
 @law(lambda case: case.needs_teacher)

@@ -5,6 +5,8 @@ import math
 import pytest
 import torch
 
+from monai_kd.distillation.reading import read_truth
+from monai_kd.distillation.reliability_gate import ReliabilityGate
 from monai_kd.distillation.terms.balanced_soft_label_term import (
     BalancedSoftLabelTerm,
     bernoulli_divergence,
@@ -16,6 +18,7 @@ from monai_kd.distillation.terms.nested_decoupled_term import NestedDecoupledTer
 from monai_kd.distillation.terms.soft_label_term import SoftLabelTerm
 from monai_kd.distillation.terms.soft_overlap_term import SoftOverlapTerm
 from monai_kd.distillation.terms.supervised_class_term import SupervisedClassTerm
+from monai_kd.distillation.terms.supervised_region_term import SupervisedRegionTerm
 from monai_kd.distillation.terms.unlabelled_term import UnlabelledTerm
 from monai_kd.outputs import DistillationOutput, NetworkOutput
 from tests.distillation.cases import make_class_label, make_random, make_region_label
@@ -120,10 +123,40 @@ def test_temperature_keeps_the_gradients_scale_where_nested_classes_are_about_al
     assert [norm / norms[0] for norm in norms] == pytest.approx([1.0] * 4, abs=0.1)
 
 
-def test_nested_classes_of_logits_sum_to_one_even_where_regions_are_not_nested():
-    logs = NestedDecoupledTerm()._log_classes(random_pair().student.logits)
-    assert logs.shape == (2, 4, 4, 6)
-    torch.testing.assert_close(logs.exp().sum(dim=1), torch.ones_like(logs[:, 0]))
+def nest(*logits):
+    """One voxel of WT, TC, ET."""
+    return torch.tensor([logits[1], logits[0], logits[2]], dtype=torch.float64).reshape(1, 3, 1, 1)
+
+
+@pytest.mark.parametrize("base", [(0.0, 0.0, 0.0), (6.0, 0.0, -6.0)])
+def test_gradients_of_nested_classes_that_are_not_alike_grow_with_temperature(base):
+    student, teacher = (nest(*base) + 0.01 * said.logits.detach() for said in random_pair())
+    norms = []
+    for temperature in (1.0, 8.0):
+        logits = student.clone().requires_grad_()
+        NestedDecoupledTerm(temperature=temperature)(pair(logits, teacher), REGION_LABEL).backward()
+        norms.append(logits.grad.norm())
+    assert 1.5 < norms[1] / norms[0] < 6
+
+
+def test_nested_classes_are_the_differences_of_nested_regions():
+    logits = nest(4.0, 1.0, -2.0)
+    core, wide, inner = torch.sigmoid(logits).flatten()
+    expected = torch.stack([1 - wide, wide - core, core - inner, inner])
+    found = NestedDecoupledTerm()._class_logits(logits).softmax(dim=1).flatten()
+    torch.testing.assert_close(found, expected, rtol=0.01, atol=0)
+
+
+def test_a_student_whose_regions_are_not_nested_is_led_back_without_a_cliff():
+    norms = []
+    for outer in torch.linspace(-1, 2, 61).tolist():
+        logits = nest(outer, 0.0, -2.0).requires_grad_()
+        unknown = torch.full_like(logits, -1)
+        NestedDecoupledTerm()(pair(logits, nest(4.0, 0.0, -2.0)), unknown).backward()
+        norms.append(logits.grad.norm().item())
+    assert norms == sorted(norms, reverse=True)
+    assert norms[-1] > 0.1
+    assert norms[0] < 2
 
 
 def test_order_of_channels_of_nested_regions_is_an_argument():
@@ -141,7 +174,8 @@ def test_nested_target_of_unlabelled_windows_is_what_the_teacher_holds_likeliest
     teacher[0, 0, 0, 2:] = 8  # TC
     teacher[0, 2, 0, 3:] = 7  # ET
     term = NestedDecoupledTerm()
-    target = term._find_target(term._log_classes(teacher), torch.full_like(teacher, -1))
+    truth = read_truth(torch.full_like(teacher, -1), teacher)
+    target = term._find_target(term._class_logits(teacher), *truth)
     assert target.flatten().tolist() == [0, 1, 2, 3]
 
 
@@ -256,3 +290,26 @@ def test_a_region_of_one_voxel_keeps_its_half_of_the_weight_at_a_coarse_level():
     divergence = bernoulli_divergence(pooled / 2, level / 2).sum()
     value = DeepSoftLabelTerm()(pair(teacher, teacher, deep_1=level), label)
     torch.testing.assert_close(value, 2**2 * 0.5 * divergence)
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        BalancedSoftLabelTerm(),
+        BoundaryTerm(),
+        DeepSoftLabelTerm(),
+        NestedDecoupledTerm(),
+        SoftOverlapTerm(gate=ReliabilityGate()),
+        SupervisedRegionTerm(),
+    ],
+)
+def test_a_label_of_other_regions_is_refused(term):
+    logits = make_random(1, SHAPE, torch.float64)
+    output = pair(logits, logits, deep_1=logits[..., ::2])
+    with pytest.raises(ValueError, match=r"label is \(2, 1, 4, 6\) and the logits are \(2, 3, 4"):
+        term(output, REGION_LABEL[:, :1])
+
+
+def test_unlabelled_term_needs_a_teacher_where_its_term_does():
+    assert UnlabelledTerm(SoftOverlapTerm()).needs_teacher
+    assert not UnlabelledTerm(SupervisedRegionTerm()).needs_teacher

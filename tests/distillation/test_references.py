@@ -157,9 +157,16 @@ def decoupled(teacher, student, *, axis):
 
 
 def soften_classes(logits, axis):
-    core, wide, inner = np.moveaxis(expit(logits), 1, 0)
-    classes = np.stack([1 - wide, wide - core, core - inner, inner], axis=-1)
+    core, wide, inner = np.moveaxis(logits, 1, 0)
+    rings = [between(wide, core), between(core, inner)]
+    classes = np.stack([1 - expit(wide), *rings, expit(inner)], axis=-1)
     return softmax(np.log(classes) / 2, axis=axis)
+
+
+def between(outer, inner):
+    """The share of the ring; with the gap itself it would be `expit(outer) - expit(inner)`."""
+    gap = np.log1p(np.exp(2 * (outer - inner))) / 2
+    return expit(outer) * expit(-inner) * (1 - np.exp(-gap))
 
 
 def test_nested_decoupled():

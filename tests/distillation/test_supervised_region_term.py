@@ -3,7 +3,7 @@ import torch
 from monai.losses import DeepSupervisionLoss, DiceLoss
 
 from monai_kd.distillation import SupervisedRegionTerm
-from monai_kd.distillation.terms.pooling import pool_to
+from monai_kd.distillation.pooling import average_to
 from monai_kd.outputs import DistillationOutput, NetworkOutput
 
 SHAPE = (2, 3, 8, 8, 8)
@@ -63,7 +63,7 @@ def test_other_features_are_no_levels():
 @pytest.mark.parametrize("size", [(4, 4), (4, 4, 2)])
 def test_a_smaller_label_keeps_the_volume_of_its_region(size):
     label = random_label(shape=(2, 3, *[4 * edge for edge in size]))
-    shares = pool_to(label, size)
+    shares = average_to(label, size)
     assert shares.shape[2:] == size
     torch.testing.assert_close(shares.flatten(2).mean(2), label.flatten(2).mean(2))
 
@@ -71,7 +71,7 @@ def test_a_smaller_label_keeps_the_volume_of_its_region(size):
 def test_a_rim_of_one_voxel_is_kept_where_the_nearest_voxel_loses_it():
     rim = torch.zeros(1, 1, 8, 8)
     rim[..., 4] = 1
-    shares = pool_to(rim, (2, 2))
+    shares = average_to(rim, (2, 2))
     torch.testing.assert_close(shares, torch.tensor([[[[0.0, 0.25], [0.0, 0.25]]]]))
     nothing = torch.full((1, 1, 2, 2), -100.0)
     monai = DeepSupervisionLoss(DiceLoss(sigmoid=True))

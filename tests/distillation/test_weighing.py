@@ -111,3 +111,22 @@ def test_impossible_settings_are_refused(arguments):
         measure(1.0, **arguments)
     with pytest.raises(ValueError, match="window=0"):
         RunningMeanWeighing(NAMES, window=0)
+
+
+@pytest.mark.parametrize("size", [float("nan"), float("inf")])
+def test_a_term_that_is_not_finite_for_once_spoils_no_mean(size):
+    weighing = RunningMeanWeighing(NAMES)
+    weighing(values(2.0, 1.0))
+    weighing(values(2.0, size))
+    assert weighing(values(2.0, 1.0))["soft_label"] == 2
+
+
+def test_a_gradient_that_is_not_finite_for_once_spoils_no_factor():
+    weighing, evaluate = measure(4.0, interval=1)
+    weighing(evaluate())
+    assert weighing(evaluate(float("inf")))["soft_label"] == pytest.approx(1 / 4)
+
+
+def test_no_names_at_all_are_refused():
+    with pytest.raises(ValueError, match="leave names out to weigh them all"):
+        RunningMeanWeighing([])

@@ -58,12 +58,10 @@ def test_sound_settings_pass():
 
 @pytest.mark.parametrize(("origin", "words"), [("phantoms", "made-up"), ("scans", "layout BIDS")])
 def test_a_model_card_tells_phantoms_from_scans(tmp_path, origin, words):
-    training = [{"fold": fold} for fold in (0, 1, 2)]
-    dataset = {"origin": origin, "layout": "BIDS", "training": training, "test": [{}]}
-    (tmp_path / "dataset.json").write_text(json.dumps(dataset))
-    described = describe_data(tmp_path / "dataset.json")
+    (tmp_path / "dataset.json").write_text(json.dumps({"origin": origin, "layout": "BIDS"}))
+    described = describe_data(tmp_path / "dataset.json", cases={"training": 2, "unlabelled": 8})
     assert words in described
-    assert "2 training, 1 validation, 1 test" in described
+    assert "2 training, 8 unlabelled" in described
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.5, "half", True, float("nan")])

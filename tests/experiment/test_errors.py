@@ -3,7 +3,9 @@ import subprocess
 import sys
 
 import pytest
+from torch.utils.data import DataLoader
 
+from monai_kd.data import ViewBankError
 from monai_kd.experiment import ExperimentError, report_in_one_line
 from monai_kd.networks import EfficientNetStudent
 
@@ -42,6 +44,19 @@ def test_a_known_error_ends_in_one_line_however_deep_it_lies(tell, error):
 def test_what_our_own_code_refuses_ends_in_one_line(tell):
     told = tell(lambda: EfficientNetStudent(4))
     assert told == "error: spatial_dims is 4, expected 2 or 3.\n"
+
+
+class _Views:
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, _index):
+        raise ViewBankError("the view bank has no such view: fill it")
+
+
+def test_an_error_in_a_worker_of_a_loader_ends_in_one_line_too(tell):
+    told = tell(lambda: next(iter(DataLoader(_Views(), num_workers=1))))
+    assert told == "error: the view bank has no such view: fill it\n"
 
 
 @pytest.mark.parametrize("error", [OSError("disk on fire"), ValueError("disk on fire")])

@@ -13,8 +13,9 @@ PHANTOM = ConfigParser.load_config_file(ROOT / "bundles/recipes.yaml")["phantom"
 PATHWAYS = sorted((ROOT / "bundles/pathways").glob("*.yaml"))
 CHECKS = [
     "$experiment.check_configuration()",
-    "$experiment.check_distillation(@window, @modalities, @regions)",
+    "$experiment.check_distillation(@probe, @regions)",
 ]
+DEFAULT = ConfigParser.load_config_file(ROOT / DISTILL)["weights"]
 SMALL_TEACHER = {"_target_": "UNet", "spatial_dims": 3, "in_channels": 4, "out_channels": 4}
 SMALL_TEACHER |= {"channels": [4, 4], "strides": [2]}
 TINY = {
@@ -53,8 +54,9 @@ def start(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("overlay", PATHWAYS, ids=lambda path: path.stem)
-def test_a_pathway_gives_a_finite_loss_that_teaches_student_and_projectors(start, overlay):
-    parser = start(overlay)
+def test_a_pathway_alone_teaches_the_student_and_its_projectors(start, overlay):
+    others = {f"weights#{name}": 0.0 for name in DEFAULT if name not in added(overlay)}
+    parser = start(overlay, **others)
     loss, distiller = parser.get_parsed_content("loss"), parser.get_parsed_content("distiller")
     torch.manual_seed(0)
     label = (torch.rand(2, 3, 32, 32, 32) > 0.9).float()
@@ -62,10 +64,23 @@ def test_a_pathway_gives_a_finite_loss_that_teaches_student_and_projectors(start
     value = loss(distiller(torch.randn(2, 4, 32, 32, 32)), label)
     value.backward()
     assert value.isfinite()
-    for name, parameter in [*loss.named_parameters(), *distiller.student.named_parameters()]:
+    for name, parameter in loss.named_parameters():
         assert parameter.grad.isfinite().all(), name
         assert parameter.grad.any(), name
-    assert all(parameter.grad is None for parameter in distiller.teacher.parameters())
+    taught = [p.grad for p in distiller.student.parameters() if p.grad is not None]
+    assert len(taught) > 10
+    assert all(gradient.isfinite().all() for gradient in taught)
+
+
+def added(overlay):
+    """The terms that an overlay gives a weight."""
+    config = ConfigParser.load_config_file(overlay)
+    single = {key.removeprefix("weights#") for key, weight in config.items() if weight}
+    return single | set(config.get("+weights", {}))
+
+
+def test_all_pathways_fit_together(start):
+    start(*PATHWAYS, initialize=CHECKS)
 
 
 @pytest.mark.parametrize(

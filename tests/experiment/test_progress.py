@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from monai_kd.experiment import ExperimentError, ProgressDisplay
+from monai_kd.experiment import DistillationGuard, ExperimentError, ProgressDisplay
 from monai_kd.experiment.progress import describe
 
 
@@ -40,7 +40,11 @@ def test_resumed_training_says_after_which_epoch_it_goes_on(make_training):
 def test_failing_training_takes_the_bar_away_and_stays_an_error(make_training):
     console = Console(file=io.StringIO(), force_terminal=True)
     training = make_training(
-        1, handlers=[lambda h: ProgressDisplay("student", history=h, console=console)]
+        1,
+        handlers=[
+            DistillationGuard,
+            lambda h: ProgressDisplay("student", history=h, console=console),
+        ],
     )
     training.network.weight.data.fill_(float("nan"))
     with pytest.raises(ExperimentError):

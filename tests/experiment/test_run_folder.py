@@ -28,7 +28,7 @@ def open_run(tmp_path):
                 "settings": {"max_epochs": "@max_epochs"},
             },
             "dataset_file": str(tmp_path / "dataset.json"),
-            "initialize": ["$@run.check()", "$@run.open(@dataset_file)"],
+            "initialize": ["$@run.check()", "$@run.open(@dataset_file, cases={'training': 2})"],
             "training": ["$@max_epochs"],
             **overrides,
         }
@@ -49,7 +49,7 @@ def test_manifest_tells_versions_seed_hashes_command_and_cases(open_run):
     assert {"config_hash", "command", "versions", "created", "device"} <= set(manifest)
     assert manifest["seed"] == 7
     assert manifest["data_hash"] == "abc"
-    assert manifest["cases"] == {"training": 2, "validation": 1, "test": 1}
+    assert manifest["cases"] == {"training": 2}
     assert manifest["left_out"] == ["bad"]
     assert manifest["settings"]["max_epochs"] == 3
 
@@ -139,3 +139,13 @@ def test_teacher_is_recorded_by_its_content(tmp_path):
     run = RunFolder(str(tmp_path / "demo"))
     run.record_teacher(tmp_path / "model.pt")
     assert len(run.read_manifest()["teacher"]["sha256"]) == 64
+
+
+def test_a_run_goes_on_with_the_teacher_that_it_began_with(tmp_path):
+    run, weights = RunFolder(str(tmp_path / "demo")), tmp_path / "model.pt"
+    weights.write_bytes(b"weights")
+    run.record_teacher(weights)
+    run.record_teacher(weights)
+    weights.write_bytes(b"others")
+    with pytest.raises(ExperimentError, match=r"with another teacher: .*--resume never"):
+        run.record_teacher(weights)

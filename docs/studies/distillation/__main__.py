@@ -5,11 +5,13 @@
 
 `full`: every training case is labelled. `few`: one in five is, for teacher and student alike.
 FOLDER keeps phantoms, teachers and one line for each run; a command that was interrupted goes on.
+A line counts only for the setting that it was trained with.
 Several commands with different `--arms` may share a folder. `--table` only reads what is there.
 """
 
 import argparse
 import json
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,23 +27,23 @@ from monai_kd.files import replace_file
 from monai_kd.networks import EnsembleTeacher, HybridTeacher, TappedNetwork
 from monai_kd.outputs import NetworkOutput
 
-LABELLED_IN = {"full": 1, "few": 5}
+TASKS = {
+    "full": Task(),
+    "few": Task(training_cases=40, one_labelled_in=5),
+}
+STEPS = {"full": 400, "few": 600}
 FLIPS = [[0], [1], [0, 1]]
 
 
 class Study:
     """The views, teachers and test cases of one study."""
 
-    def __init__(self, folder: Path, name: str, options: argparse.Namespace) -> None:
+    def __init__(self, folder: Path, name: str, steps: int, teacher_steps: int) -> None:
         self.folder = folder
         self.name = name
-        self.steps: int = options.steps
-        self.teacher_steps: int = options.teacher_steps
-        self.task = Task(
-            cases=options.cases,
-            difficulty=options.difficulty,
-            one_labelled_in=LABELLED_IN[name],
-        )
+        self.steps = steps
+        self.teacher_steps = teacher_steps
+        self.task = TASKS[name]
         self.dataset_file = make_cases(folder, self.task)
         self.views = load_views(self.dataset_file, self.task)
         self.test = load_cases(self.dataset_file, "test")
@@ -92,12 +94,10 @@ class Study:
         return HybridTeacher().eval() if kind == "untrained" else self._train_teacher(1)
 
     def _train_teacher(self, seed: int) -> nn.Module:
-        path = self.folder / f"teacher-{self.name}-{seed}.pt"
+        path = self.folder / f"teacher-{self.name}-{seed}-{self.teacher_steps}.pt"
         if not path.exists():
-            cases = range(len(self.views) // self.task.views)
-            labelled = [i for i in cases if i % self.task.one_labelled_in == 0]
             trained = train_teacher(
-                self.dataset_file, labelled=labelled, seed=seed, steps=self.teacher_steps
+                self.dataset_file, self.task, seed=seed, steps=self.teacher_steps
             )
             with replace_file(path) as temporary:
                 torch.save(trained.state_dict(), temporary)
@@ -109,20 +109,23 @@ class Study:
 def main() -> None:
     """Train what is missing, then write the table."""
     options = _parse()
-    log = options.folder / f"{options.study}.jsonl"
+    steps = options.steps or STEPS[options.study]
+    setting = asdict(TASKS[options.study]) | {"steps": steps, "teacher": options.teacher_steps}
+    log = Log(options.folder / f"{options.study}.jsonl", setting)
     arms = [arm for arm in STUDIES[options.study] if not options.arms or arm.name in options.arms]
     if not options.table:
         torch.set_num_threads(1)
         options.folder.mkdir(parents=True, exist_ok=True)
-        study = Study(options.folder, options.study, options)
+        study = Study(options.folder, options.study, steps, options.teacher_steps)
         kinds = sorted({arm.teacher for arm in arms} - {None, "shuffled", "untrained"})
-        for row in study.score_teachers([kind for kind in kinds if kind is not None]):
-            _append(log, row)
+        done = {row["arm"] for row in log.read()}
+        for row in study.score_teachers([k for k in kinds if k and f"teacher, {k}" not in done]):
+            log.append(row)
         for seed in options.seeds:
             for arm in arms:
-                if (arm.name, seed) not in {(row["arm"], row["seed"]) for row in _read(log)}:
-                    _append(log, study.run(arm, seed))
-    write_table(_read(log), STUDIES[options.study], options.folder / f"{options.study}.md")
+                if (arm.name, seed) not in {(row["arm"], row["seed"]) for row in log.read()}:
+                    log.append(study.run(arm, seed))
+    write_table(log.read(), STUDIES[options.study], options.folder / f"{options.study}.md")
 
 
 def _parse() -> argparse.Namespace:
@@ -134,22 +137,28 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("study", choices=STUDIES)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--arms", nargs="+", help="names of arms; all by default")
-    parser.add_argument("--cases", type=int, default=200)
-    parser.add_argument("--difficulty", type=float, default=3.0)
-    parser.add_argument("--steps", type=int, default=400, help="of a student")
-    parser.add_argument("--teacher-steps", type=int, default=1200)
+    parser.add_argument("--steps", type=int, help=f"of a student; by default {STEPS}")
+    parser.add_argument("--teacher-steps", type=int, default=1500)
     parser.add_argument("--table", action="store_true", help="train nothing, write the table")
     return parser.parse_args()
 
 
-def _append(log: Path, row: dict[str, Any]) -> None:
-    with log.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
+@dataclass(frozen=True)
+class Log:
+    """One line of JSON for each run, read again only by the setting that it was written with."""
 
+    path: Path
+    setting: dict[str, Any]
 
-def _read(log: Path) -> list[dict[str, Any]]:
-    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-    return [json.loads(line) for line in lines]
+    def append(self, row: dict[str, Any]) -> None:
+        """Add a run."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row | {"setting": self.setting}) + "\n")
+
+    def read(self) -> list[dict[str, Any]]:
+        """All runs of this setting."""
+        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
+        return [row for row in map(json.loads, lines) if row["setting"] == self.setting]
 
 
 if __name__ == "__main__":

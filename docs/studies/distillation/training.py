@@ -15,7 +15,7 @@ from monai.utils import set_determinism
 from torch import Tensor, nn
 
 from docs.studies.distillation.arms import Arm
-from docs.studies.distillation.views import View, open_views
+from docs.studies.distillation.views import Task, View, open_views
 from monai_kd.distillation import DistillationLoss, SupervisedRegionTerm
 from monai_kd.networks import HybridTeacher, TappedNetwork, to_network_output
 from monai_kd.outputs import DistillationOutput, NetworkOutput
@@ -33,13 +33,12 @@ def read_arm(arm: Arm) -> ConfigParser:
     return parser
 
 
-def train_teacher(
-    dataset_file: Path, *, labelled: Sequence[int], seed: int, steps: int
-) -> nn.Module:
-    """Train on ever new views of the labelled cases, by their places in the list."""
+def train_teacher(dataset_file: Path, task: Task, *, seed: int, steps: int) -> nn.Module:
+    """Train on ever new views of the labelled cases."""
     set_determinism(seed=seed)
     network: nn.Module = HybridTeacher(deep_supervision=2).to(memory_format=LAYOUT)
-    dataset = open_views(dataset_file, views=0)
+    dataset = open_views(dataset_file, task, views=0)
+    labelled = [index for index, record in enumerate(dataset.data) if "label" in record]
     term, optimizer, schedule = SupervisedRegionTerm(), *_open_optimizer(network, 3.0e-3, steps)
     network.train()
     order = _draw(len(labelled), seed=seed, count_drawn=steps * BATCH)
@@ -68,9 +67,7 @@ def train_student(
     for places in _draw_batches(views, arm, seed=seed, steps=steps):
         chosen = [views[place] for place in places]
         image = torch.stack([view.image for view in chosen]).contiguous(memory_format=LAYOUT)
-        label = torch.stack(
-            [view.label if view.labelled else -torch.ones_like(view.label) for view in chosen]
-        )
+        label = torch.stack([view.label for view in chosen])
         teacher = None if said is None else _stack([said[place] for place in places])
         value = loss(DistillationOutput(student(image), teacher), label)
         losses.append(value.item())

@@ -30,18 +30,19 @@ BATCH = 8  # of the teacher
 
 @dataclass(frozen=True)
 class Task:
-    """Phantoms, and how many of them are labelled: one in `one_labelled_in`."""
+    """Phantoms, how many of them are trained on, and one in how many of these is labelled."""
 
     cases: int = 200
     size: int = 40
     difficulty: float = 3.0
     views: int = 8
+    training_cases: int = 120
     one_labelled_in: int = 1
 
 
 @dataclass(frozen=True)
 class View:
-    """One window `(C, D, H, W)` with its regions, and whether the study may look at them."""
+    """One window `(C, D, H, W)` with its regions, -1 where the case is not labelled."""
 
     image: Tensor
     label: Tensor
@@ -59,27 +60,30 @@ def make_cases(folder: Path, task: Task) -> Path:
     return write_datalist(voxels, output_file=voxels / "dataset.json", split=split)
 
 
-def open_views(dataset_file: Path, *, views: int) -> ViewDataset:
-    """Training windows under the light augmentation of the bundle."""
-    regions = read_regions(dataset_file)
+def open_views(dataset_file: Path, task: Task, *, views: int) -> ViewDataset:
+    """Training windows under the light augmentation of the bundle; hidden labels are not read."""
     augmentation = ConfigParser.load_config_file("bundles/augmentation.yaml")["light"]
     transform = Compose(
         [
-            RandLoadWindowsd(KEYS, spatial_size=[WINDOW] * 3),
-            LabelToRegionsd("label", regions=regions),
+            RandLoadWindowsd(KEYS, spatial_size=[WINDOW] * 3, allow_missing_keys=True),
+            LabelToRegionsd("label", regions=read_regions(dataset_file)),
             *ConfigParser({"light": augmentation}).get_parsed_content("light"),
             ToTensord(KEYS, track_meta=False),
         ]
     )
-    return ViewDataset(read_datalist(dataset_file, part="training"), transform, seed=1, views=views)
+    records = read_datalist(dataset_file, part="training")[: task.training_cases]
+    for number, record in enumerate(records):
+        if number % task.one_labelled_in:
+            del record["label"]
+    return ViewDataset(records, transform, seed=1, views=views)
 
 
 def load_views(dataset_file: Path, task: Task) -> list[View]:
-    """All stored views, case by case; the labelled cases are spread over the list."""
-    dataset = open_views(dataset_file, views=task.views)
+    """All stored views, case by case."""
+    dataset = open_views(dataset_file, task, views=task.views)
     return [
-        View(window["image"], window["label"], labelled=index % task.one_labelled_in == 0)
-        for index in range(len(dataset))
+        View(window["image"], window["label"], labelled="label" in record)
+        for index, record in enumerate(dataset.data)
         for view in range(task.views)
         for window in dataset.replay(index, view)
     ]

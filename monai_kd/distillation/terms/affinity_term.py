@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from monai_kd.distillation.terms.feature_maps import affinity_distance, read_map_pair
+from monai_kd.distillation.feature_maps import affinity_distance, read_map_pair
 from monai_kd.outputs import DistillationOutput
 
 

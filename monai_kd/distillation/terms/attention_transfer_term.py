@@ -6,7 +6,7 @@ import torch
 from einops import reduce
 from torch import Tensor, nn
 
-from monai_kd.distillation.terms.feature_maps import read_map_pair, unit
+from monai_kd.distillation.feature_maps import average_alike, read_maps, unit
 from monai_kd.outputs import DistillationOutput
 
 TINY = 1.0e-12  # a fourth power of a feature: at 1e-3 it still counts
@@ -15,7 +15,8 @@ TINY = 1.0e-12  # a fourth power of a feature: at 1e-3 it still counts
 class AttentionTransferTerm(nn.Module):
     """Distance of activation maps over space, each of length one.
 
-    With `Q` the activation of a voxel, `mean_c |f_c|^power`, as one vector for each window:
+    With `Q` the activation of a voxel, `mean_c |f_c|^power`, averaged to the smaller grid of both
+    maps, as one vector for each window:
 
         mean_j mean_b | Q_s / |Q_s| - Q_t / |Q_t| |^2
 
@@ -48,10 +49,11 @@ class AttentionTransferTerm(nn.Module):
         return torch.stack([self._compare(output, *pair) for pair in self.pairs]).mean()
 
     def _compare(self, output: DistillationOutput, student_tap: str, teacher_tap: str) -> Tensor:
-        maps = read_map_pair(output, student_tap=student_tap, teacher_tap=teacher_tap)
-        student, teacher = (self._activate(volume) for volume in maps)
+        maps = read_maps(output, student_tap=student_tap, teacher_tap=teacher_tap)
+        activations = average_alike(*(self._activate(volume) for volume in maps))
+        student, teacher = (unit(x.flatten(1), dim=-1, epsilon=TINY) for x in activations)
         return (student - teacher).square().sum(dim=-1).mean()
 
     def _activate(self, volume: Tensor) -> Tensor:
-        activation = reduce(volume.abs() ** self.power, "b c ... -> b (...)", "mean")
-        return unit(activation, dim=-1, epsilon=TINY)
+        activation: Tensor = reduce(volume.abs() ** self.power, "b c ... -> b 1 ...", "mean")
+        return activation

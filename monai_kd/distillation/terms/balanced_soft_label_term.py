@@ -4,10 +4,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from monai_kd.distillation.reading import read_logits
+from monai_kd.distillation.masks import dilate
+from monai_kd.distillation.means import balanced_mean, weighted_mean
+from monai_kd.distillation.reading import read_logits, read_truth
 from monai_kd.distillation.reliability_gate import ReliabilityGate
-from monai_kd.distillation.terms.masks import dilate
-from monai_kd.distillation.terms.means import balanced_mean, weighted_mean
 from monai_kd.outputs import DistillationOutput
 
 
@@ -57,7 +57,8 @@ class BalancedSoftLabelTerm(nn.Module):
         trust = None if self.gate is None else self.gate(teacher, label)
         if not self.balanced:
             return self.temperature**2 * weighted_mean(divergence, trust).mean()
-        foreground = dilate(((label > 0.5) | (teacher > 0)).to(teacher), self.dilation)
+        truth, _ = read_truth(label, teacher)
+        foreground = dilate((truth | (teacher > 0)).to(teacher), self.dilation)
         return self.temperature**2 * balanced_mean(divergence, foreground, trust=trust).mean()
 
 

@@ -2,10 +2,10 @@
 
 from torch import Tensor, nn
 
-from monai_kd.distillation.reading import read_logits
+from monai_kd.distillation.masks import dilate
+from monai_kd.distillation.means import weighted_mean
+from monai_kd.distillation.reading import read_logits, read_truth
 from monai_kd.distillation.terms.balanced_soft_label_term import bernoulli_divergence
-from monai_kd.distillation.terms.masks import dilate
-from monai_kd.distillation.terms.means import weighted_mean
 from monai_kd.outputs import DistillationOutput
 
 
@@ -33,7 +33,8 @@ class BoundaryTerm(nn.Module):
     def forward(self, output: DistillationOutput, label: Tensor) -> Tensor:
         """Return a scalar; `label` is `(B, R, D, H, W)` of 0 and 1, or -1 where unknown."""
         teacher, student = read_logits(output)
-        mask = ((label > 0.5) | ((label < 0) & (teacher > 0))).to(teacher)
+        truth, labelled = read_truth(label, teacher)
+        mask = (truth | (~labelled & (teacher > 0))).to(teacher)
         shell = dilate(mask, self.thickness) * dilate(1 - mask, self.thickness)
         divergence = bernoulli_divergence(teacher / self.temperature, student / self.temperature)
         return self.temperature**2 * weighted_mean(divergence, shell).mean()

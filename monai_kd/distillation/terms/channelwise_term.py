@@ -4,8 +4,8 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
+from monai_kd.distillation.pooling import pool
 from monai_kd.distillation.reading import read_logits
-from monai_kd.distillation.terms.pooling import pool
 from monai_kd.outputs import DistillationOutput
 
 

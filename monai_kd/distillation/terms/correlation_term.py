@@ -4,7 +4,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from monai_kd.distillation.terms.feature_maps import read_map_pair, standardise
+from monai_kd.distillation.feature_maps import EPSILON, read_map_pair, standardise
 from monai_kd.outputs import DistillationOutput
 
 
@@ -20,8 +20,9 @@ class CorrelationTerm(nn.Module):
     features (Huang et al. 2022, DIST, arXiv 2205.10536, inter- and intra-class relations). With
     one channel there is no correlation across channels, and that part is left out. A correlation
     knows no scale, so the gradient needs no `T^2`. It is computed as `mean (a' - b')^2 / 2` with
-    `a' = (a - mean a) / sqrt(var a + 1e-6)`, which is zero at equality also where a is constant,
-    and lets voxels of background count little whose probabilities hardly differ.
+    `a' = (a - mean a) / sqrt(var a + 1e-6 / T^2)`, which is zero at equality also where a is
+    constant, and lets voxels of background count little whose probabilities hardly differ. The
+    temperature of features is 1.
 
     Args:
         student_tap: a map of the student; by default both sides are logits.
@@ -72,12 +73,14 @@ class CorrelationTerm(nn.Module):
         if self.projector is not None:
             student = self.projector(student)
         self._check_channels(student, teacher)
+        floor = EPSILON
         if self.student_tap is None:
             student, teacher = self._soften(student), self._soften(teacher)
-        intra = decorrelation(student, teacher, "b c ... -> c (b ...)")
+            floor /= self.temperature**2
+        intra = decorrelation(student, teacher, "b c ... -> c (b ...)", epsilon=floor)
         if student.shape[1] == 1:
             return self.intra * intra
-        inter = decorrelation(student, teacher, "b c ... -> (b ...) c")
+        inter = decorrelation(student, teacher, "b c ... -> (b ...) c", epsilon=floor)
         return self.inter * inter + self.intra * intra
 
     def _soften(self, logits: Tensor) -> Tensor:
@@ -93,7 +96,9 @@ class CorrelationTerm(nn.Module):
             )
 
 
-def decorrelation(student: Tensor, teacher: Tensor, rows: str) -> Tensor:
+def decorrelation(student: Tensor, teacher: Tensor, rows: str, *, epsilon: float) -> Tensor:
     """Mean of `1 - cor` over rows of values, `rows` says in einops' words which these are."""
-    student, teacher = (standardise(rearrange(x, rows), dim=-1) for x in (student, teacher))
+    student, teacher = (
+        standardise(rearrange(x, rows), dim=-1, epsilon=epsilon) for x in (student, teacher)
+    )
     return 0.5 * (student - teacher).square().mean()

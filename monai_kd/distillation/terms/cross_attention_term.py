@@ -5,8 +5,8 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
+from monai_kd.distillation.feature_maps import check_normalisable, read_map_pair, standardise
 from monai_kd.distillation.projectors import CrossAttentionProjector
-from monai_kd.distillation.terms.feature_maps import check_normalisable, read_map_pair, standardise
 from monai_kd.outputs import DistillationOutput
 
 

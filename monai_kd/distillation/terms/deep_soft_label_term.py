@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from monai_kd.distillation.reading import read_teacher, widen
+from monai_kd.distillation.means import average_levels
+from monai_kd.distillation.pooling import average_to
+from monai_kd.distillation.reading import read_teacher, read_truth, widen
 from monai_kd.distillation.terms.balanced_soft_label_term import BalancedSoftLabelTerm
-from monai_kd.distillation.terms.means import average_levels
-from monai_kd.distillation.terms.pooling import pool_to
 from monai_kd.distillation.terms.soft_label_term import SoftLabelTerm
 from monai_kd.networks import list_levels
 from monai_kd.outputs import DistillationOutput, NetworkOutput
@@ -65,8 +65,8 @@ class DeepSoftLabelTerm(nn.Module):
 
 def pool_foreground(teacher: Tensor, label: Tensor, size: Sequence[int]) -> Tensor:
     """Where a coarser voxel holds any foreground: of a small region, none holds a majority."""
-    foreground = (label > 0.5) | (teacher > 0)
-    return (pool_to(foreground.to(teacher), size) > 0).to(teacher)
+    truth, _ = read_truth(label, teacher)
+    return (average_to((truth | (teacher > 0)).to(teacher), size) > 0).to(teacher)
 
 
 def pool_logits(
@@ -75,8 +75,8 @@ def pool_logits(
     """Logits whose probabilities at this temperature are the means over coarser voxels."""
     logits = logits / temperature
     if exclusive:
-        return temperature * _log(pool_to(functional.softmax(logits, dim=1), size))
-    yes, no = (pool_to(torch.sigmoid(signed), size) for signed in (logits, -logits))
+        return temperature * _log(average_to(functional.softmax(logits, dim=1), size))
+    yes, no = (average_to(torch.sigmoid(signed), size) for signed in (logits, -logits))
     return temperature * (_log(yes) - _log(no))
 
 

@@ -6,19 +6,20 @@ import torch
 from einops import rearrange, reduce
 from torch import Tensor, nn
 
-from monai_kd.distillation.projectors import ChannelProjector
-from monai_kd.distillation.reading import read_feature, read_teacher, widen
-from monai_kd.distillation.terms.feature_maps import (
+from monai_kd.distillation.feature_maps import (
     affinity_distance,
     common_grid,
     cosine_distance,
     read_map_pair,
     standardise,
 )
-from monai_kd.distillation.terms.pooling import pool_to
+from monai_kd.distillation.pooling import average_to
+from monai_kd.distillation.projectors import ChannelProjector
+from monai_kd.distillation.reading import read_feature, read_teacher, widen
 from monai_kd.outputs import DistillationOutput
 
 AFFINITY_GRID = 8  # places per axis, 512 in 3D
+LEAST_SHARE = 1.0e-6  # added to a row: its log stays finite, and has a slope
 TOKEN_GRID, TOKEN_CHANNELS = 4, 32  # of the student's tokens, of which attention is computed
 
 
@@ -78,10 +79,15 @@ class FusionTransferTerm(nn.Module):
         self.fusion = fusion
         self.channels = tuple(zip(student_channels, teacher_channels, strict=True))
         self.weights = (maps, attention, gates)
+        scales = len(self.channels)
         self.projectors = nn.ModuleList(
-            ChannelProjector(*pair, spatial_dims=spatial_dims) for pair in self.channels
+            ChannelProjector(*pair, spatial_dims=spatial_dims) for pair in self.channels if maps > 0
         )
-        self.scales = ScaleReader(student_channels, spatial_dims=spatial_dims)
+        self.tokens = ScaleTokens(
+            student_channels if attention + gates > 0 else (), spatial_dims=spatial_dims
+        )
+        self.rows = ScaleRows() if attention > 0 else None
+        self.score = nn.Linear(scales * TOKEN_CHANNELS, scales) if gates > 0 else None
 
     def forward(self, output: DistillationOutput, label: Tensor) -> Tensor:
         """Return a scalar."""
@@ -89,15 +95,17 @@ class FusionTransferTerm(nn.Module):
         total = output.student.logits.new_zeros(())
         if maps > 0:
             total = total + maps * self._compare_maps(output)
-        if attention + gates == 0:
+        if self.rows is None and self.score is None:
             return total
-        rows, shares = self.scales(
+        tokens = self.tokens(
             [read_feature(output.student, tap, of="student") for tap in self.student_taps]
         )
-        if attention > 0:
+        if self.rows is not None:
+            rows = self.rows(tokens)
             seen = self._read_scales(output, "cross_scale.scale_attention", like=rows)
-            total = total + attention * row_divergence(seen, rows)
-        if gates > 0:
+            total = total + attention * row_divergence(seen, (rows + LEAST_SHARE).log())
+        if self.score is not None:
+            shares = widen(self.score(tokens.mean(dim=2).flatten(1))).log_softmax(dim=1)
             weighed = self._read_scales(output, "gates", like=shares) / len(self.student_taps)
             total = total + gates * row_divergence(weighed, shares)
         return total
@@ -115,7 +123,7 @@ class FusionTransferTerm(nn.Module):
             )
             projected = projector(student)
             grid = common_grid([projected], limit=AFFINITY_GRID)
-            coarse = [pool_to(volume, grid) for volume in (projected, teacher)]
+            coarse = [average_to(volume, grid) for volume in (projected, teacher)]
             values.append(cosine_distance(projected, teacher) + affinity_distance(*coarse))
         return torch.stack(values).mean()
 
@@ -130,8 +138,8 @@ class FusionTransferTerm(nn.Module):
         return feature
 
 
-class ScaleReader(nn.Module):
-    """How the student's stages look at each other, `(B, S, S)`, and weigh, `(B, S)`; sums are one.
+class ScaleTokens(nn.Module):
+    """The student's stages as tokens `(B, S, N, C)` on one grid.
 
     Args:
         channels: of each stage.
@@ -143,23 +151,28 @@ class ScaleReader(nn.Module):
         self.projectors = nn.ModuleList(
             ChannelProjector(count, TOKEN_CHANNELS, spatial_dims=spatial_dims) for count in channels
         )
-        self.split = nn.Linear(TOKEN_CHANNELS, 2 * TOKEN_CHANNELS, bias=False)
-        self.score = nn.Linear(len(channels) * TOKEN_CHANNELS, len(channels))
 
-    def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Read the rows and the shares of maps, finest first."""
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        """Pool and project maps, finest first."""
         grid = common_grid(maps, limit=TOKEN_GRID)
-        tokens = torch.stack(
+        return torch.stack(
             [
-                rearrange(project(pool_to(volume, grid)), "b c ... -> b (...) c")
+                rearrange(project(average_to(volume, grid)), "b c ... -> b (...) c")
                 for project, volume in zip(self.projectors, maps, strict=True)
             ],
             dim=1,
         )
-        shares = widen(self.score(tokens.mean(dim=2).flatten(1))).softmax(dim=1)
-        return self._attend(tokens), shares
 
-    def _attend(self, tokens: Tensor) -> Tensor:
+
+class ScaleRows(nn.Module):
+    """How the stages look at each other: tokens `(B, S, N, C)` to `(B, S, S)`, rows of sum one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.split = nn.Linear(TOKEN_CHANNELS, 2 * TOKEN_CHANNELS, bias=False)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Attend, and sum over the tokens of each stage."""
         scales, places = tokens.shape[1:3]
         flat = standardise(rearrange(tokens, "b s n c -> b (s n) c"), dim=-1)
         query, key = rearrange(widen(self.split(flat)), "b n (qk c) -> qk b n c", qk=2)
@@ -169,8 +182,7 @@ class ScaleReader(nn.Module):
         return places * seen
 
 
-def row_divergence(teacher: Tensor, student: Tensor) -> Tensor:
+def row_divergence(teacher: Tensor, log_student: Tensor) -> Tensor:
     """`KL(teacher || student)` of rows that have sum one, mean over rows."""
     negentropy: Tensor = torch.special.xlogy(teacher, teacher)
-    cross_entropy = -teacher * student.clamp(min=1.0e-6).log()
-    return (negentropy + cross_entropy).sum(dim=-1).mean()
+    return (negentropy - teacher * log_student).sum(dim=-1).mean()

@@ -3,9 +3,9 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
+from monai_kd.distillation.feature_maps import check_normalisable, read_map_pair, standardise
+from monai_kd.distillation.pooling import average_to
 from monai_kd.distillation.projectors import GroupLinearProjector
-from monai_kd.distillation.terms.feature_maps import check_normalisable, read_map_pair, standardise
-from monai_kd.distillation.terms.pooling import pool_to
 from monai_kd.outputs import DistillationOutput
 
 
@@ -72,4 +72,4 @@ class GroupLinearTerm(nn.Module):
                 f"{list(size)} voxels, which make no {self.groups} blocks on every axis: set "
                 f"groups to {min(size)} or less, or tap finer maps"
             )
-        return pool_to(volume, [edge // self.groups * self.groups for edge in size])
+        return average_to(volume, [edge // self.groups * self.groups for edge in size])

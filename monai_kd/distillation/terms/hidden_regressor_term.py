@@ -3,8 +3,8 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
+from monai_kd.distillation.feature_maps import cosine_distance, read_map_pair
 from monai_kd.distillation.projectors import ConvProjector
-from monai_kd.distillation.terms.feature_maps import cosine_distance, read_map_pair
 from monai_kd.outputs import DistillationOutput
 
 

@@ -4,7 +4,7 @@ from einops import reduce
 from torch import Tensor, nn
 from torch.nn import functional
 
-from monai_kd.distillation.terms.feature_maps import read_map_pair, standardise
+from monai_kd.distillation.feature_maps import read_map_pair, standardise
 from monai_kd.outputs import DistillationOutput
 
 

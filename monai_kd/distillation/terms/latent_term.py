@@ -3,8 +3,8 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
+from monai_kd.distillation.feature_maps import check_normalisable, read_map_pair, standardise
 from monai_kd.distillation.projectors import ChannelProjector
-from monai_kd.distillation.terms.feature_maps import check_normalisable, read_map_pair, standardise
 from monai_kd.outputs import DistillationOutput
 
 

@@ -3,16 +3,15 @@
 from collections.abc import Sequence
 
 import torch
-from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
-from monai_kd.distillation.reading import is_labelled, read_logits
-from monai_kd.distillation.terms.means import balanced_mean
+from monai_kd.distillation.means import balanced_mean
+from monai_kd.distillation.reading import read_logits, read_truth
+from monai_kd.distillation.terms.balanced_soft_label_term import bernoulli_divergence
 from monai_kd.outputs import DistillationOutput
 
-LEAST_GAP = 0.01  # between logits of nested regions; below it their ring counts as all but empty
-EXCLUDED = -1.0e4  # a logit whose probability is zero, and finite
+EXCLUDED = 50.0  # below all others a logit counts for nothing; deeper, exp takes five times longer
 
 
 class NestedDecoupledTerm(nn.Module):
@@ -28,6 +27,10 @@ class NestedDecoupledTerm(nn.Module):
     (Zhao et al. 2022, arXiv 2203.08679, equation 7.) The target is the truth where it is known, and
     what the teacher holds likeliest elsewhere. Half of the mean's weight lies on voxels whose
     target is not background.
+
+    `T^2` keeps the gradient's scale to a few percent where all classes are about alike. Elsewhere
+    it grows, up to sixfold from `T = 1` to 8, also at logits near zero: nested regions of one
+    probability leave no room between them, so the classes there are not alike.
 
     Args:
         order: channels of the regions, outermost first; WT, TC, ET of TC, WT, ET by default.
@@ -62,59 +65,55 @@ class NestedDecoupledTerm(nn.Module):
 
     def forward(self, output: DistillationOutput, label: Tensor) -> Tensor:
         """Return a scalar; `label` is `(B, R, D, H, W)` of 0 and 1, or -1 where unknown."""
-        teacher, student = (self._log_classes(logits) for logits in read_logits(output))
-        target = self._find_target(teacher, label)
-        teacher, student = teacher / self.temperature, student / self.temperature
-        divergence = self.target_weight * _target_divergence(teacher, student, target)
-        divergence = divergence + self.other_weight * _other_divergence(teacher, student, target)
-        foreground = (target > 0).to(teacher)
-        return self.temperature**2 * balanced_mean(divergence, foreground).sum()
+        logits = read_logits(output)
+        teacher, student = (self._class_logits(regions) for regions in logits)
+        target = self._find_target(teacher, *read_truth(label, logits[0]))
+        divergence = self._diverge(teacher / self.temperature, student / self.temperature, target)
+        return self.temperature**2 * balanced_mean(divergence, (target > 0).to(teacher)).sum()
 
-    def _log_classes(self, logits: Tensor) -> Tensor:
-        """Log probabilities `(B, R + 1, ...)`, background first.
+    def _class_logits(self, logits: Tensor) -> Tensor:
+        """Logs of the classes' shares `(B, R + 1, ...)`, background first, to be normalised.
 
-        `sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a))`, which is safe in logs.
-        Where a region reaches beyond the one it should lie in, the last factor is held at its
-        least and the classes are scaled to a sum of one.
+        `sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(-(a - b)))`, which is safe in
+        logs. In place of `a - b` stands `log(1 + exp(2 (a - b))) / 2`: the same where the regions
+        are nested, and where they are not it lets the gradient, 2 at most, lead back.
         """
         if logits.shape[1] != len(self.order):
             raise ValueError(
                 f"the networks tell {logits.shape[1]} regions, order={self.order} names "
                 f"{len(self.order)}: name them all, outermost first"
             )
-        nested = logits[:, self.order]
-        outer, inner = nested[:, :-1], nested[:, 1:]
-        gap = (outer - inner).clamp(min=LEAST_GAP)
-        inside, outside = functional.logsigmoid(nested), functional.logsigmoid(-nested)
-        rings = inside[:, :-1] + outside[:, 1:] + torch.log(-torch.expm1(-gap))
-        classes = torch.cat([outside[:, :1], rings, inside[:, -1:]], dim=1)
-        return functional.log_softmax(classes, dim=1)
+        nested = torch.stack([logits[:, channel] for channel in self.order], dim=1)
+        inside = functional.logsigmoid(nested)
+        outside = inside - nested
+        gap = 2 * (nested[:, :-1] - nested[:, 1:])
+        apart = functional.logsigmoid(gap)
+        ring = apart - torch.log1p(torch.exp((apart - gap) / 2))
+        rings = inside[:, :-1] + outside[:, 1:] + ring
+        return torch.cat([outside[:, :1], rings, inside[:, -1:]], dim=1)
 
-    def _find_target(self, teacher: Tensor, label: Tensor) -> Tensor:
+    def _find_target(self, teacher: Tensor, truth: Tensor, labelled: Tensor) -> Tensor:
         """The class `(B, 1, ...)` of each voxel: in how many regions it lies, outermost first."""
-        truth = (label[:, self.order] > 0.5).cumprod(dim=1).sum(dim=1, keepdim=True)
-        labelled = rearrange(is_labelled(label), "b -> b" + " 1" * (label.ndim - 1))
-        return torch.where(labelled, truth, teacher.argmax(dim=1, keepdim=True))
+        inside = torch.ones_like(truth[:, 0])
+        target = torch.zeros_like(inside, dtype=torch.long)
+        for channel in self.order:
+            inside = inside & truth[:, channel]
+            target += inside
+        if bool(labelled.all()):
+            return target.unsqueeze(1)
+        return torch.where(labelled, target.unsqueeze(1), teacher.argmax(dim=1, keepdim=True))
 
-
-def _target_divergence(teacher: Tensor, student: Tensor, target: Tensor) -> Tensor:
-    """`(B, 1, ...)`: the target against all others together."""
-    p, q = (_log_pair(logits, target) for logits in (teacher, student))
-    return functional.kl_div(q, p, reduction="none", log_target=True).sum(dim=1, keepdim=True)
-
-
-def _other_divergence(teacher: Tensor, student: Tensor, target: Tensor) -> Tensor:
-    """`(B, 1, ...)`: the others among themselves."""
-    p, q = (
-        functional.log_softmax(_exclude(logits, target), dim=1) for logits in (teacher, student)
-    )
-    return functional.kl_div(q, p, reduction="none", log_target=True).sum(dim=1, keepdim=True)
-
-
-def _log_pair(logits: Tensor, target: Tensor) -> Tensor:
-    others = torch.logsumexp(_exclude(logits, target), dim=1, keepdim=True)
-    return functional.log_softmax(torch.cat([logits.gather(1, target), others], dim=1), dim=1)
+    def _diverge(self, teacher: Tensor, student: Tensor, target: Tensor) -> Tensor:
+        """`(B, 1, ...)`: the target against all others, and the others among themselves."""
+        p, q = (_exclude(logits, target) for logits in (teacher, student))
+        p_all, q_all = (torch.logsumexp(others, dim=1, keepdim=True) for others in (p, q))
+        of_target = bernoulli_divergence(
+            teacher.gather(1, target) - p_all, student.gather(1, target) - q_all
+        )
+        among_others = (torch.exp(p - p_all) * (p - q)).sum(dim=1, keepdim=True) + q_all - p_all
+        return self.target_weight * of_target + self.other_weight * among_others
 
 
 def _exclude(logits: Tensor, target: Tensor) -> Tensor:
-    return logits.scatter(1, target, EXCLUDED)
+    least = logits.detach().amin(dim=1, keepdim=True)
+    return logits.scatter(1, target, least - EXCLUDED)

@@ -4,10 +4,10 @@ import torch
 from einops import reduce
 from torch import Tensor, nn
 
+from monai_kd.distillation.means import OVER_BATCH_AND_SPACE
 from monai_kd.distillation.reading import read_logits
 from monai_kd.distillation.reliability_gate import ReliabilityGate
 from monai_kd.distillation.terms.balanced_soft_label_term import bernoulli_divergence
-from monai_kd.distillation.terms.means import OVER_BATCH_AND_SPACE
 from monai_kd.outputs import DistillationOutput
 
 SMOOTH = 1.0e-5

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from monai_kd.distillation.feature_maps import common_grid, read_maps
+from monai_kd.distillation.pooling import average_to
 from monai_kd.distillation.projectors import ChannelProjector
-from monai_kd.distillation.reading import read_teacher, widen
-from monai_kd.distillation.terms.feature_maps import read_map_pair
-from monai_kd.outputs import DistillationOutput, NetworkOutput
+from monai_kd.distillation.terms.balanced_soft_label_term import bernoulli_divergence
+from monai_kd.distillation.terms.deep_soft_label_term import pool_logits
+from monai_kd.distillation.terms.soft_label_term import softmax_divergence
+from monai_kd.outputs import DistillationOutput
 
 
 class StageHeadsTerm(nn.Module):
@@ -53,39 +55,39 @@ class StageHeadsTerm(nn.Module):
         if temperature <= 0:
             raise ValueError(f"temperature is {temperature}, expected a number above 0")
         self.student_taps = tuple(student_taps)
-        self.channels = [(channels, out_channels) for channels in student_channels]
+        self.student_channels = tuple(student_channels)
+        self.out_channels = out_channels
         self.exclusive = exclusive
         self.temperature = temperature
         self.heads = nn.ModuleList(
-            ChannelProjector(*channels, spatial_dims=spatial_dims) for channels in self.channels
+            ChannelProjector(channels, out_channels, spatial_dims=spatial_dims)
+            for channels in self.student_channels
         )
 
     def forward(self, output: DistillationOutput, label: Tensor) -> Tensor:
         """Return a scalar."""
-        probability = self._soften(widen(read_teacher(output).logits) / self.temperature)
-        softened = DistillationOutput(output.student, NetworkOutput(probability))
-        values = []
-        for tap, channels, head in zip(self.student_taps, self.channels, self.heads, strict=True):
-            features, share = read_map_pair(
-                softened, student_tap=tap, teacher_tap=None, channels=channels
-            )
-            diverge = class_divergence if self.exclusive else region_divergence
-            values.append(diverge(share, head(features) / self.temperature))
+        values = [
+            self._compare(output, *stage)
+            for stage in zip(self.student_taps, self.student_channels, self.heads, strict=True)
+        ]
         return self.temperature**2 * torch.stack(values).mean()
 
-    def _soften(self, logits: Tensor) -> Tensor:
-        return logits.softmax(dim=1) if self.exclusive else torch.sigmoid(logits)
+    def _compare(
+        self, output: DistillationOutput, tap: str, channels: int, head: nn.Module
+    ) -> Tensor:
+        features, teacher = read_maps(
+            output, student_tap=tap, teacher_tap=None, channels=(channels, None)
+        )
+        self._check_channels(teacher)
+        grid = common_grid([features, teacher])
+        target = pool_logits(teacher, grid, temperature=self.temperature, exclusive=self.exclusive)
+        told = head(average_to(features, grid))
+        diverge = softmax_divergence if self.exclusive else bernoulli_divergence
+        return diverge(target / self.temperature, told / self.temperature).mean()
 
-
-def region_divergence(probability: Tensor, student_logits: Tensor) -> Tensor:
-    """Mean Bernoulli divergence of probabilities `(B, R, ...)`: cross-entropy less entropy."""
-    entropy: Tensor = torch.special.entr(probability) + torch.special.entr(1 - probability)
-    cross_entropy = functional.binary_cross_entropy_with_logits(student_logits, probability)
-    return cross_entropy - entropy.mean()
-
-
-def class_divergence(probability: Tensor, student_logits: Tensor) -> Tensor:
-    """Divergence over the classes of probabilities `(B, C, ...)`, mean over voxels."""
-    entropy: Tensor = torch.special.entr(probability).sum(dim=1)
-    cross_entropy = -(probability * student_logits.log_softmax(dim=1)).sum(dim=1)
-    return (cross_entropy - entropy).mean()
+    def _check_channels(self, teacher: Tensor) -> None:
+        if teacher.shape[1] != self.out_channels:
+            raise ValueError(
+                f"the teacher's logits have {teacher.shape[1]} channels, out_channels is "
+                f"{self.out_channels}: set out_channels to {teacher.shape[1]}"
+            )

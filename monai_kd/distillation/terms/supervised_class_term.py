@@ -5,6 +5,8 @@ from monai.networks.utils import one_hot
 from torch import Tensor, nn
 from torch.nn import functional
 
+from monai_kd.distillation.means import average_levels
+from monai_kd.distillation.pooling import average_to
 from monai_kd.distillation.reading import (
     is_labelled,
     read_classes,
@@ -12,8 +14,6 @@ from monai_kd.distillation.reading import (
     select_windows,
     widen,
 )
-from monai_kd.distillation.terms.means import average_levels
-from monai_kd.distillation.terms.pooling import pool_to
 from monai_kd.networks import list_levels
 from monai_kd.outputs import DistillationOutput
 
@@ -51,6 +51,6 @@ class SupervisedClassTerm(nn.Module):
         )
 
     def _compare(self, logits: Tensor, shares: Tensor) -> Tensor:
-        shares = pool_to(shares, logits.shape[2:])
+        shares = average_to(shares, logits.shape[2:])
         dice: Tensor = self.dice(logits, shares)
         return dice + functional.cross_entropy(logits, shares)

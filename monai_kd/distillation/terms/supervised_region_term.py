@@ -4,9 +4,9 @@ from monai.losses import DiceLoss
 from torch import Tensor, nn
 from torch.nn import functional
 
-from monai_kd.distillation.reading import is_labelled, read_zero, select_windows, widen
-from monai_kd.distillation.terms.means import average_levels
-from monai_kd.distillation.terms.pooling import pool_to
+from monai_kd.distillation.means import average_levels
+from monai_kd.distillation.pooling import average_to
+from monai_kd.distillation.reading import read_truth, read_zero, select_windows, widen
 from monai_kd.networks import list_levels
 from monai_kd.outputs import DistillationOutput
 
@@ -30,16 +30,16 @@ class SupervisedRegionTerm(nn.Module):
 
     def forward(self, output: DistillationOutput, label: Tensor) -> Tensor:
         """Dice loss plus the mean binary cross-entropy."""
-        labelled = is_labelled(label)
+        _, labelled = read_truth(label, output.student.logits)
         if not bool(labelled.any()):
             return read_zero(output)
-        output, label = select_windows(output, label, keep=labelled)
+        output, label = select_windows(output, label, keep=labelled.flatten())
         return average_levels(
             [self._compare(level, label) for level in list_levels(output.student)]
         )
 
     def _compare(self, logits: Tensor, label: Tensor) -> Tensor:
         logits = widen(logits)
-        label = pool_to(label.to(logits), logits.shape[2:])  # BCE counts in the label's type
+        label = average_to(label.to(logits), logits.shape[2:])  # BCE counts in the label's type
         dice: Tensor = self.dice(logits, label)
         return dice + functional.binary_cross_entropy_with_logits(logits, label)

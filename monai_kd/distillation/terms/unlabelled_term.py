@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from monai_kd.distillation.distillation_loss import needs_teacher
 from monai_kd.distillation.reading import is_labelled, read_zero, select_windows
 from monai_kd.outputs import DistillationOutput
 
@@ -12,6 +13,7 @@ class UnlabelledTerm(nn.Module):
     def __init__(self, term: nn.Module) -> None:
         super().__init__()
         self.term = term
+        self.needs_teacher = needs_teacher(term)
 
     def forward(self, output: DistillationOutput, label: Tensor) -> Tensor:
         """Return a scalar."""

@@ -7,8 +7,8 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from monai_kd.distillation.pooling import average_to
 from monai_kd.distillation.reading import read_feature, read_teacher, widen
-from monai_kd.distillation.terms.pooling import pool_to
 from monai_kd.outputs import DistillationOutput, NetworkOutput
 
 EPSILON = 1.0e-6  # added to variances and squared norms: a constant map has a finite gradient
@@ -19,14 +19,25 @@ def read_map_pair(
     *,
     student_tap: str | None,
     teacher_tap: str | None,
-    channels: tuple[int, int] | None = None,
+    channels: tuple[int, int | None] | None = None,
     limit: int | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Maps `(B, C, D, H, W)` of both, averaged to the smaller grid of the two, axis by axis.
+    """`read_maps` on the smaller grid of the two, axis by axis, at most `limit` voxels."""
+    maps = read_maps(output, student_tap=student_tap, teacher_tap=teacher_tap, channels=channels)
+    return average_alike(*maps, limit=limit)
+
+
+def read_maps(
+    output: DistillationOutput,
+    *,
+    student_tap: str | None,
+    teacher_tap: str | None,
+    channels: tuple[int, int | None] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Maps `(B, C, D, H, W)` of both, each on its own grid.
 
     No tap means the logits. Tokens `(B, N, C)` of a teacher become a volume of the proportions of
-    the student's map. `channels` are those that student and teacher must have, and `limit` is the
-    most voxels per axis.
+    the student's map. `channels` are those that student and teacher must have, None if any.
     """
     student = _read(output.student, student_tap, of="student")
     teacher = _read(read_teacher(output), teacher_tap, of="teacher")
@@ -39,9 +50,19 @@ def read_map_pair(
         teacher = tokens_to_volume(teacher, student.shape[2:], tap=_name(teacher_tap))
     _check_alike(student, teacher, taps=(_name(student_tap), _name(teacher_tap)))
     for index, count in enumerate(channels or ()):
-        _check_channels((student, teacher)[index], count, index, (student_tap, teacher_tap)[index])
+        if count is not None:
+            _check_channels(
+                (student, teacher)[index], count, index, (student_tap, teacher_tap)[index]
+            )
+    return student, teacher
+
+
+def average_alike(
+    student: Tensor, teacher: Tensor, *, limit: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """Both maps on the smaller grid of the two, axis by axis, at most `limit` voxels."""
     grid = common_grid([student, teacher], limit=limit)
-    return pool_to(student, grid), pool_to(teacher, grid)
+    return average_to(student, grid), average_to(teacher, grid)
 
 
 def common_grid(maps: Sequence[Tensor], *, limit: int | None = None) -> list[int]:
@@ -63,10 +84,10 @@ def tokens_to_volume(tokens: Tensor, proportions: Sequence[int], *, tap: str) ->
     return tokens.transpose(1, 2).reshape(tokens.shape[0], tokens.shape[2], *grid)
 
 
-def standardise(values: Tensor, *, dim: int) -> Tensor:
+def standardise(values: Tensor, *, dim: int, epsilon: float = EPSILON) -> Tensor:
     """Mean 0 and variance 1 along an axis; a constant becomes 0."""
     centred = values - values.mean(dim=dim, keepdim=True)
-    return centred / (centred.square().mean(dim=dim, keepdim=True) + EPSILON).sqrt()
+    return centred / (centred.square().mean(dim=dim, keepdim=True) + epsilon).sqrt()
 
 
 def unit(values: Tensor, *, dim: int, epsilon: float = EPSILON) -> Tensor:

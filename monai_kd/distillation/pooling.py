@@ -14,7 +14,7 @@ def pool(volume: Tensor, stride: int) -> Tensor:
     return pooled
 
 
-def pool_to(volume: Tensor, size: Sequence[int]) -> Tensor:
+def average_to(volume: Tensor, size: Sequence[int]) -> Tensor:
     """Average to a coarser grid of this size."""
     if tuple(volume.shape[2:]) == tuple(size):
         return volume
