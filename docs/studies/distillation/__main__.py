@@ -32,6 +32,7 @@ TASKS = {
     "few": Task(training_cases=40, one_labelled_in=5),
 }
 STEPS = {"full": 400, "few": 600}
+TEACHER_STEPS = {"full": 1500, "few": 1000}
 FLIPS = [[0], [1], [0, 1]]
 
 
@@ -110,13 +111,14 @@ def main() -> None:
     """Train what is missing, then write the table."""
     options = _parse()
     steps = options.steps or STEPS[options.study]
-    setting = asdict(TASKS[options.study]) | {"steps": steps, "teacher": options.teacher_steps}
+    teacher_steps = options.teacher_steps or TEACHER_STEPS[options.study]
+    setting = asdict(TASKS[options.study]) | {"steps": steps, "teacher": teacher_steps}
     log = Log(options.folder / f"{options.study}.jsonl", setting)
     arms = [arm for arm in STUDIES[options.study] if not options.arms or arm.name in options.arms]
     if not options.table:
         torch.set_num_threads(1)
         options.folder.mkdir(parents=True, exist_ok=True)
-        study = Study(options.folder, options.study, steps, options.teacher_steps)
+        study = Study(options.folder, options.study, steps, teacher_steps)
         kinds = sorted({arm.teacher for arm in arms} - {None, "shuffled", "untrained"})
         done = {row["arm"] for row in log.read()}
         for row in study.score_teachers([k for k in kinds if k and f"teacher, {k}" not in done]):
@@ -138,7 +140,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--arms", nargs="+", help="names of arms; all by default")
     parser.add_argument("--steps", type=int, help=f"of a student; by default {STEPS}")
-    parser.add_argument("--teacher-steps", type=int, default=1500)
+    parser.add_argument("--teacher-steps", type=int, help=f"by default {TEACHER_STEPS}")
     parser.add_argument("--table", action="store_true", help="train nothing, write the table")
     return parser.parse_args()
 

@@ -6,10 +6,9 @@ from typing import Any
 
 PATHWAYS = "bundles/pathways"
 RATE = 1.0e-2  # of all arms; the best of 4e-3 and 1e-2 for the twin on validation cases
-OFF = {"weights#soft_overlap": 0.0, "weights#soft_label": 0.0}
+NO_OVERLAP = {"weights#soft_overlap": 0.0}
+OFF = {**NO_OVERLAP, "weights#soft_label": 0.0}
 SINGLE = (
-    ("logits", "plain divergence"),
-    ("balanced", "balanced divergence"),
     ("nested", "nested, decoupled"),
     ("channelwise", "channel-wise"),
     ("boundary", "boundary"),
@@ -23,7 +22,6 @@ SINGLE = (
     ("stage_heads", "stage heads"),
     ("fusion", "MSGFF transfer"),
 )
-TOGETHER = tuple(name for name, _ in SINGLE if name not in ("logits", "balanced"))
 
 
 @dataclass(frozen=True)
@@ -47,6 +45,13 @@ def overlay(*names: str) -> tuple[str, ...]:
 TWIN = Arm("twin", settings=OFF, teacher=None, unlabelled=False)
 LONGER = Arm("twin, twice the steps", settings=OFF, teacher=None, unlabelled=False, longer=2)
 SOFT = {"weights#soft_overlap": 1.0, "weights#soft_label": 0.0}
+PLAIN = Arm("plain divergence", overlay("logits"), NO_OVERLAP)
+BALANCED = Arm("balanced divergence", overlay("balanced"), NO_OVERLAP)
+COMBINED = [
+    Arm("balanced + boundary", overlay("balanced", "boundary"), NO_OVERLAP),
+    Arm("soft + balanced", overlay("balanced")),
+    Arm("soft + balanced + boundary", overlay("balanced", "boundary")),
+]
 CONTROLS = [
     Arm("default, shuffled teacher", teacher="shuffled"),
     Arm("default, untrained teacher", teacher="untrained"),
@@ -57,8 +62,11 @@ FULL = [
     LONGER,
     Arm("default"),
     Arm("soft Dice + BCE", settings=SOFT),
+    PLAIN,
+    BALANCED,
+    *COMBINED,
     *(Arm(name, overlay(file), OFF) for file, name in SINGLE),
-    Arm("all together", overlay(*TOGETHER)),
+    Arm("all together", overlay(*(file for file, _ in SINGLE))),
     *CONTROLS,
 ]
 
@@ -68,18 +76,19 @@ GATED = {
 FEW = [
     TWIN,
     LONGER,
-    Arm("hard pseudo-labels", overlay("pseudo_label"), OFF),
+    Arm("hard pseudo-labels", overlay("pseudo_label")),
     Arm("default"),
     Arm("soft Dice + BCE", settings=SOFT),
     Arm("soft, gated", settings={**SOFT, **GATED}),
     Arm("soft + hard", overlay("pseudo_label"), SOFT),
     Arm("soft + channel-wise", overlay("channelwise"), SOFT),
     Arm("soft + boundary", overlay("boundary"), SOFT),
-    Arm("balanced divergence", overlay("balanced"), OFF),
-    Arm("plain divergence", overlay("logits"), OFF),
+    BALANCED,
+    *COMBINED,
+    PLAIN,
     Arm("soft, flipped teacher", settings=SOFT, teacher="flipped"),
     Arm("soft, ensemble", settings=SOFT, teacher="ensemble"),
-    Arm("hard, ensemble", overlay("pseudo_label"), OFF, teacher="ensemble"),
+    Arm("hard, ensemble", overlay("pseudo_label"), teacher="ensemble"),
     *CONTROLS,
 ]
 STUDIES = {"full": FULL, "few": FEW}
