@@ -3,27 +3,31 @@
 from collections.abc import Sequence
 
 import torch
-from einops import reduce
 from torch import Tensor
 
-OVER_BATCH_AND_SPACE = "b r ... -> r"
+
+def balance(foreground: Tensor, *, trust: Tensor | None = None) -> Tensor:
+    """Weights of voxels, of sum one half in the foreground and in the rest, for each region.
+
+    A region's voxels are those of all windows. A side without any voxel has no weight. `trust`
+    shifts the weight of a side to the voxels that are trusted.
+    """
+    inside = sum_voxels(foreground if trust is None else trust * foreground)
+    total = sum_voxels(torch.ones_like(foreground) if trust is None else trust)
+    outside = total - inside
+    weights = torch.where(foreground, 0.5 / keep_off_zero(inside), 0.5 / keep_off_zero(outside))
+    return weights if trust is None else trust * weights
 
 
-def weighted_mean(values: Tensor, weights: Tensor | None) -> Tensor:
-    """Mean per region over batch and space; zero where no weight is, None weighs all alike."""
-    if weights is None:
-        return reduce(values, OVER_BATCH_AND_SPACE, "mean")
-    total = reduce(values * weights, OVER_BATCH_AND_SPACE, "sum")
-    weight = reduce(weights, OVER_BATCH_AND_SPACE, "sum")
-    return total / weight.clamp(min=torch.finfo(weight.dtype).eps)
+def sum_voxels(values: Tensor) -> Tensor:
+    """Sum over windows and space, `(1, R, 1, 1, 1)`."""
+    return values.sum(dim=(0, *range(2, values.ndim)), keepdim=True)
 
 
-def balanced_mean(values: Tensor, foreground: Tensor, *, trust: Tensor | None = None) -> Tensor:
-    """Half the weighted mean of the foreground plus half that of the rest, per region."""
-    inside, outside = foreground, 1 - foreground
-    if trust is not None:
-        inside, outside = trust * inside, trust * outside
-    return 0.5 * (weighted_mean(values, inside) + weighted_mean(values, outside))
+def keep_off_zero(total: Tensor) -> Tensor:
+    """A divisor: where there is nothing to divide, any will do."""
+    total = total.to(torch.promote_types(total.dtype, torch.float32))
+    return total.clamp(min=torch.finfo(total.dtype).eps)
 
 
 def average_levels(losses: Sequence[Tensor]) -> Tensor:

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from monai_kd.distillation.masks import dilate
-from monai_kd.distillation.means import balanced_mean, weighted_mean
+from monai_kd.distillation.means import balance, keep_off_zero, sum_voxels
 from monai_kd.distillation.reading import read_logits, read_truth
 from monai_kd.distillation.reliability_gate import ReliabilityGate
 from monai_kd.outputs import DistillationOutput
@@ -54,12 +54,17 @@ class BalancedSoftLabelTerm(nn.Module):
         """Return a scalar; `label` is `(B, R, D, H, W)` of 0 and 1, or -1 where unknown."""
         teacher, student = read_logits(output)
         divergence = bernoulli_divergence(teacher / self.temperature, student / self.temperature)
+        weighed = divergence * self._weigh(teacher, label)
+        return self.temperature**2 * sum_voxels(weighed).mean()
+
+    def _weigh(self, teacher: Tensor, label: Tensor) -> Tensor:
+        """Weights of voxels, of sum one for each region."""
         trust = None if self.gate is None else self.gate(teacher, label)
-        if not self.balanced:
-            return self.temperature**2 * weighted_mean(divergence, trust).mean()
-        truth, _ = read_truth(label, teacher)
-        foreground = dilate((truth | (teacher > 0)).to(teacher), self.dilation)
-        return self.temperature**2 * balanced_mean(divergence, foreground, trust=trust).mean()
+        if self.balanced:
+            truth, _ = read_truth(label, teacher)
+            return balance(dilate(truth | (teacher > 0), self.dilation), trust=trust)
+        weights = torch.ones_like(teacher) if trust is None else trust
+        return weights / keep_off_zero(sum_voxels(weights))
 
 
 def bernoulli_divergence(teacher_logits: Tensor, student_logits: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from monai_kd.distillation.masks import dilate
-from monai_kd.distillation.means import weighted_mean
+from monai_kd.distillation.means import keep_off_zero, sum_voxels
 from monai_kd.distillation.reading import read_logits, read_truth
 from monai_kd.distillation.terms.balanced_soft_label_term import bernoulli_divergence
 from monai_kd.outputs import DistillationOutput
@@ -34,7 +34,9 @@ class BoundaryTerm(nn.Module):
         """Return a scalar; `label` is `(B, R, D, H, W)` of 0 and 1, or -1 where unknown."""
         teacher, student = read_logits(output)
         truth, labelled = read_truth(label, teacher)
-        mask = (truth | (~labelled & (teacher > 0))).to(teacher)
-        shell = dilate(mask, self.thickness) * dilate(1 - mask, self.thickness)
-        divergence = bernoulli_divergence(teacher / self.temperature, student / self.temperature)
-        return self.temperature**2 * weighted_mean(divergence, shell).mean()
+        mask = truth | (~labelled & (teacher > 0))
+        shell = dilate(mask, self.thickness) & dilate(~mask, self.thickness)
+        teacher, student = (logits[shell] / self.temperature for logits in (teacher, student))
+        weights = (1 / keep_off_zero(sum_voxels(shell))).expand(shell.shape)[shell]
+        divergence = bernoulli_divergence(teacher, student)
+        return self.temperature**2 * (divergence * weights).sum() / shell.shape[1]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from monai_kd.distillation.means import balanced_mean
+from monai_kd.distillation.means import balance
 from monai_kd.distillation.reading import read_logits, read_truth
 from monai_kd.distillation.terms.balanced_soft_label_term import bernoulli_divergence
 from monai_kd.outputs import DistillationOutput
@@ -69,7 +69,7 @@ class NestedDecoupledTerm(nn.Module):
         teacher, student = (self._class_logits(regions) for regions in logits)
         target = self._find_target(teacher, *read_truth(label, logits[0]))
         divergence = self._diverge(teacher / self.temperature, student / self.temperature, target)
-        return self.temperature**2 * balanced_mean(divergence, (target > 0).to(teacher)).sum()
+        return self.temperature**2 * (divergence * balance(target > 0)).sum()
 
     def _class_logits(self, logits: Tensor) -> Tensor:
         """Logs of the classes' shares `(B, R + 1, ...)`, background first, to be normalised.

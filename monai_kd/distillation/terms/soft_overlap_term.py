@@ -1,10 +1,9 @@
 """The teacher's probabilities as labels of overlapping regions."""
 
 import torch
-from einops import reduce
 from torch import Tensor, nn
 
-from monai_kd.distillation.means import OVER_BATCH_AND_SPACE
+from monai_kd.distillation.means import sum_voxels
 from monai_kd.distillation.reading import read_logits
 from monai_kd.distillation.reliability_gate import ReliabilityGate
 from monai_kd.distillation.terms.balanced_soft_label_term import bernoulli_divergence
@@ -43,13 +42,11 @@ class SoftOverlapTerm(nn.Module):
         if self.hard:
             teacher = torch.where(teacher > 0, CERTAIN, -CERTAIN).to(teacher)
         p, q = torch.sigmoid(teacher), torch.sigmoid(student)
-        overlap = 2 * _sum(p * q, trust) + SMOOTH
-        total = _sum(p**2, trust) + _sum(q**2, trust) + SMOOTH
         divergence = bernoulli_divergence(teacher, student)
-        trusted = divergence if trust is None else trust * divergence
-        return (1 - overlap / total).mean() + trusted.mean()
-
-
-def _sum(values: Tensor, trust: Tensor | None) -> Tensor:
-    """Sum per region over batch and space."""
-    return reduce(values if trust is None else trust * values, OVER_BATCH_AND_SPACE, "sum")
+        products = [p * q, p**2, q**2]
+        if trust is not None:
+            divergence = trust * divergence
+            products = [trust * product for product in products]
+        shared, of_teacher, of_student = map(sum_voxels, products)
+        overlap = (2 * shared + SMOOTH) / (of_teacher + of_student + SMOOTH)
+        return (1 - overlap).mean() + divergence.mean()
