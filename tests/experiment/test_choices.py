@@ -52,7 +52,7 @@ def test_a_window_that_the_networks_cannot_take_is_named(window):
 
 def test_sound_settings_pass():
     check_counts({"max_epochs": 3, "seed": 0}, least=0)
-    check_numbers({"soft_label_weight": 0, "temperature": 2.0}, zero=True)
+    check_numbers({"soft_label": 0, "temperature": 2.0}, zero=True)
     check_window([48, 64, 32], network=Divisible())
 
 

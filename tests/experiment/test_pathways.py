@@ -73,10 +73,10 @@ def test_a_pathway_alone_teaches_the_student_and_its_projectors(start, overlay):
 
 
 def added(overlay):
-    """The terms that an overlay gives a weight."""
+    """The terms that an overlay brings or changes."""
     config = ConfigParser.load_config_file(overlay)
-    single = {key.removeprefix("weights#") for key, weight in config.items() if weight}
-    return single | set(config.get("+weights", {}))
+    changed = {key.split("#")[2] for key in config if key.startswith("loss#terms#")}
+    return changed | set(config.get("+weights", {}))
 
 
 def test_all_pathways_fit_together(start):

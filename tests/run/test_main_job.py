@@ -85,7 +85,8 @@ def test_the_student_loads_into_the_bare_network_without_pickle(finished_run):
 def test_a_second_run_reuses_the_teacher_and_at_weight_zero_equals_its_twin(finished_run):
     (folder,) = finished_run.runs.glob("teacher-*")
     before = (folder / "model.pt").stat().st_mtime_ns
-    again = run_main_job(finished_run.runs, run_name="other", max_epochs=2, soft_label_weight=0)
+    without = {"weights#soft_label": 0, "weights#boundary": 0}
+    again = run_main_job(finished_run.runs, run_name="other", max_epochs=2, **without)
     assert again.returncode == 0, again.stderr[-3000:]
     assert "teacher epoch" not in again.stdout
     assert (folder / "model.pt").stat().st_mtime_ns == before

@@ -6,12 +6,10 @@ from typing import Any
 
 PATHWAYS = "bundles/pathways"
 RATE = 1.0e-2  # of all arms; the best of 4e-3 and 1e-2 for the twin on validation cases
-NO_OVERLAP = {"weights#soft_overlap": 0.0}
-OFF = {**NO_OVERLAP, "weights#soft_label": 0.0}
+OFF = {"weights#soft_label": 0.0, "weights#boundary": 0.0}
 SINGLE = (
     ("nested", "nested, decoupled"),
     ("channelwise", "channel-wise"),
-    ("boundary", "boundary"),
     ("correlation", "correlation"),
     ("hidden", "hidden, channel mean"),
     ("hidden_regressor", "hidden, regressor"),
@@ -44,13 +42,14 @@ def overlay(*names: str) -> tuple[str, ...]:
 
 TWIN = Arm("twin", settings=OFF, teacher=None, unlabelled=False)
 LONGER = Arm("twin, twice the steps", settings=OFF, teacher=None, unlabelled=False, longer=2)
-SOFT = {"weights#soft_overlap": 1.0, "weights#soft_label": 0.0}
-PLAIN = Arm("plain divergence", overlay("logits"), NO_OVERLAP)
-BALANCED = Arm("balanced divergence", overlay("balanced"), NO_OVERLAP)
+SOFT = {**OFF, "weights#soft_overlap": 1.0}
+OVERLAP = overlay("soft_overlap")
+PLAIN = Arm("plain divergence", overlay("logits"))
+BALANCED = Arm("balanced divergence", settings={"weights#boundary": 0.0})
 COMBINED = [
-    Arm("balanced + boundary", overlay("balanced", "boundary"), NO_OVERLAP),
-    Arm("soft + balanced", overlay("balanced")),
-    Arm("soft + balanced + boundary", overlay("balanced", "boundary")),
+    Arm("soft + a little balanced", OVERLAP, {**OFF, "weights#soft_label": 0.05}),
+    Arm("soft + balanced", OVERLAP, {"weights#boundary": 0.0}),
+    Arm("soft + balanced + boundary", OVERLAP),
 ]
 CONTROLS = [
     Arm("default, shuffled teacher", teacher="shuffled"),
@@ -61,9 +60,10 @@ FULL = [
     TWIN,
     LONGER,
     Arm("default"),
-    Arm("soft Dice + BCE", settings=SOFT),
+    Arm("soft Dice + BCE", OVERLAP, SOFT),
     PLAIN,
     BALANCED,
+    Arm("boundary", settings={"weights#soft_label": 0.0}),
     *COMBINED,
     *(Arm(name, overlay(file), OFF) for file, name in SINGLE),
     Arm("all together", overlay(*(file for file, _ in SINGLE))),
@@ -78,16 +78,16 @@ FEW = [
     LONGER,
     Arm("hard pseudo-labels", overlay("pseudo_label")),
     Arm("default"),
-    Arm("soft Dice + BCE", settings=SOFT),
-    Arm("soft, gated", settings={**SOFT, **GATED}),
-    Arm("soft + hard", overlay("pseudo_label"), SOFT),
-    Arm("soft + channel-wise", overlay("channelwise"), SOFT),
-    Arm("soft + boundary", overlay("boundary"), SOFT),
+    Arm("soft Dice + BCE", OVERLAP, SOFT),
+    Arm("soft, gated", OVERLAP, {**SOFT, **GATED}),
+    Arm("soft + hard", overlay("pseudo_label", "soft_overlap"), SOFT),
+    Arm("soft + channel-wise", overlay("channelwise", "soft_overlap"), SOFT),
+    Arm("soft + boundary", OVERLAP, {**SOFT, "weights#boundary": 0.5}),
     BALANCED,
     *COMBINED,
     PLAIN,
-    Arm("soft, flipped teacher", settings=SOFT, teacher="flipped"),
-    Arm("soft, ensemble", settings=SOFT, teacher="ensemble"),
+    Arm("default, flipped teacher", teacher="flipped"),
+    Arm("default, ensemble", teacher="ensemble"),
     Arm("hard, ensemble", overlay("pseudo_label"), teacher="ensemble"),
     *CONTROLS,
 ]
