@@ -86,7 +86,7 @@ def test_all_pathways_fit_together(start):
 @pytest.mark.parametrize(
     ("overlay", "override", "told"),
     [
-        ("hidden", {"weights#hiden": 0.1}, "must have the same names"),
+        ("hidden", {"weights#hidden_map": 0.1}, "must have the same names"),
         ("hidden", {"student_taps": ["encoder.33"]}, "the nearest is 'encoder.3'"),
         ("hidden", {"teacher_taps": []}, "term 'hidden': the teacher tells no feature"),
         ("fusion", {"teacher_def": "%bundles/networks.yaml#conv_teacher"}, "has no module"),

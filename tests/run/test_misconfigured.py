@@ -81,7 +81,7 @@ def test_changed_settings_do_not_mix_into_a_finished_run(finished_run):
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"weights#hiden": 0.1}, "must have the same names"),
+        ({"weights#hidden_map": 0.1}, "must have the same names"),
         ({"student_taps": "['encoder.33']"}, "the nearest is 'encoder.3'"),
         ({"teacher_def": "%bundles/networks.yaml#conv_teacher"}, "has no module 'fusion.fused.3'"),
         ({"loss#terms#hidden#teacher_tap": "fusion.fused.2"}, "term 'hidden': the teacher tells"),
