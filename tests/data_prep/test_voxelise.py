@@ -1,3 +1,4 @@
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -395,7 +396,8 @@ def run_for(workshop, folder, seconds):
     child, began = int(workshop.stdout.readline()), time.monotonic()
     if seconds is not None:
         time.sleep(seconds)
-        os.kill(child, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # a quick one was done before
+            os.kill(child, signal.SIGKILL)
     return int(workshop.stdout.readline()), time.monotonic() - began
 
 
