@@ -13,7 +13,7 @@ into --output.
 import argparse
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,11 +26,19 @@ from monai.utils import set_determinism
 from torch import Tensor, nn
 
 from docs.studies.distillation.arms import OFF, RATE, Arm, overlay
-from docs.studies.distillation.training import LAYOUT, read_arm, score, train_teacher
+from docs.studies.distillation.training import (
+    BATCH,
+    LAYOUT,
+    draw_places,
+    open_schedule,
+    prepare_teacher,
+    read_arm,
+    score,
+    stack,
+)
 from docs.studies.distillation.views import Task, View, load_cases, load_views, make_cases, remember
 from monai_kd.distillation import DistillationLoss
-from monai_kd.files import replace_file
-from monai_kd.networks import HybridTeacher, TappedNetwork
+from monai_kd.networks import TappedNetwork
 from monai_kd.outputs import DistillationOutput, NetworkOutput
 
 WIDTHS = {
@@ -42,7 +50,6 @@ WIDTHS = {
 PUBLISHED = "0.4 M"
 WEIGHTS = (1.0, 10.0, 100.0)
 FURTHER = [("AdamW", 3.0e-2), ("AdamW", 1.0e-1), ("SGD", 1.0e-2), ("SGD", 1.0e-1)]
-BATCH = 4
 POINTS = 10  # of each curve
 FAILED = 0.3  # validation Dice below which a student learnt nothing of use
 COLOURS = {"twin": "black", "plain": "tab:red", "normalised": "tab:blue"}
@@ -108,14 +115,9 @@ def load(folder: Path, study: Path, *, cases: int, teacher_steps: int) -> Views:
     path = study / f"teacher-full-1-{teacher_steps}.pt"
     if not path.exists():
         path = folder / path.name
-    if not path.exists():
-        trained = train_teacher(dataset_file, task, seed=1, steps=teacher_steps)
-        with replace_file(path) as temporary:
-            torch.save(trained.state_dict(), temporary)
-    teacher = HybridTeacher(deep_supervision=2)
-    teacher.load_state_dict(torch.load(path, weights_only=True))
+    teacher = prepare_teacher(path, dataset_file, task, seed=1, steps=teacher_steps)
     taps = read_arm(Arm("latent", overlay("latent"))).get_parsed_content("teacher_taps")
-    said = remember(TappedNetwork(teacher.to(memory_format=LAYOUT), taps=taps), views)
+    said = remember(TappedNetwork(teacher, taps=taps), views)
     return Views(views, said, load_cases(dataset_file, "validation"))
 
 
@@ -128,11 +130,11 @@ def train(run: Run, given: Views, *, steps: int) -> dict[str, Any]:
     student = TappedNetwork(network, taps=parser.get_parsed_content("student_taps"))
     weights = [*network.parameters(), *loss.parameters()]
     optimizer = open_optimizer(run, weights)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, run.rate, total_steps=steps + 1, pct_start=0.1
-    )
+    schedule = open_schedule(optimizer, run.rate, steps)
     curves: dict[str, list[float]] = {"supervised": [], "latent": [], "dice": []}
-    for places in draw_batches(len(given.views), steps=steps, seed=run.seed):
+    order = draw_places(len(given.views), seed=run.seed, count_drawn=steps * BATCH)
+    for step in range(steps):
+        places = order[step * BATCH : (step + 1) * BATCH]
         student.train()
         output, label = ask(student, given, places)
         terms = {name: loss.terms[name](output, label) for name in ("supervised", "latent")}
@@ -163,24 +165,9 @@ def ask(
 ) -> tuple[DistillationOutput, Tensor]:
     """What the student says of these views, and what the teacher said; their labels."""
     image = torch.stack([given.views[place].image for place in places])
-    said = [given.said[place] for place in places]
-    features = {
-        name: torch.stack([output.features[name] for output in said]) for name in said[0].features
-    }
-    teacher = NetworkOutput(torch.stack([output.logits for output in said]), features)
+    teacher = stack([given.said[place] for place in places])
     label = torch.stack([given.views[place].label for place in places])
     return DistillationOutput(student(image.contiguous(memory_format=LAYOUT)), teacher), label
-
-
-def draw_batches(count: int, *, steps: int, seed: int) -> Iterator[list[int]]:
-    """Places of the views of each step, permutation after permutation."""
-    generator = torch.Generator().manual_seed(seed)
-    order: list[int] = []
-    for _ in range(steps):
-        while len(order) < BATCH:
-            order += torch.randperm(count, generator=generator).tolist()
-        yield order[:BATCH]
-        order = order[BATCH:]
 
 
 def shorten(curves: Mapping[str, list[float]], steps: int) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from monai_kd.distillation.distillation_loss import needs_teacher
 from monai_kd.experiment.errors import ExperimentError
-from monai_kd.experiment.history import History
+from monai_kd.experiment.history import History, find_best_dice
 from monai_kd.outputs import DistillationOutput
 
 DOMINANCE = 100.0
@@ -85,7 +85,7 @@ class DistillationGuard:
                 "how good the teacher is: validate it first",
             )
             return
-        self._teacher_dice = _best_dice(json.loads(self.teacher_history.read_text())["records"])
+        self._teacher_dice = find_best_dice(json.loads(self.teacher_history.read_text())["records"])
         if not self._teacher_dice:
             found = "was never validated" if self._teacher_dice is None else "validated at Dice 0"
             self._warn(
@@ -120,7 +120,7 @@ class DistillationGuard:
                 f"{engine.state.epoch}, though the labels have some: it has collapsed; "
                 "lower learning_rate or the weights of the teacher's terms",
             )
-        student_dice = _best_dice(self.history.records)
+        student_dice = find_best_dice(self.history.records)
         if self._teacher_dice and student_dice is not None and student_dice > self._teacher_dice:
             self._warn(
                 "teacher worse",
@@ -184,8 +184,3 @@ def _has_foreground(logits: Tensor, label: Tensor) -> Tensor:
     """Whether any voxel is in a region, or in a class other than the background."""
     exclusive = label.shape[1] == 1 < logits.shape[1]
     return (logits.argmax(dim=1) > 0).any() if exclusive else (logits > 0).any()
-
-
-def _best_dice(records: list[dict[str, Any]]) -> float | None:
-    means = [r["dice"]["mean"] for r in records if r["dice"] and r["dice"]["mean"] is not None]
-    return max(means, default=None)

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -99,3 +99,9 @@ def summarise_dice(details: Tensor, *, regions: Sequence[str]) -> dict[str, floa
     per_region = torch.nanmean(details.float(), dim=0)
     values = {**dict(zip(regions, per_region, strict=True)), "mean": torch.nanmean(per_region)}
     return {name: None if value.isnan() else value.item() for name, value in values.items()}
+
+
+def find_best_dice(records: Sequence[Mapping[str, Any]]) -> float | None:
+    """The best validated mean Dice of a history's records, None where there is none."""
+    means = [r["dice"]["mean"] for r in records if r["dice"] and r["dice"]["mean"] is not None]
+    return max(means, default=None)

@@ -7,7 +7,7 @@ from ignite.engine import Engine, Events
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from monai_kd.experiment.history import History
+from monai_kd.experiment.history import History, find_best_dice
 
 
 class ProgressDisplay:
@@ -62,8 +62,8 @@ class ProgressDisplay:
         self._bar.stop()
         records = self.history.records
         minutes = sum(record["seconds"] for record in records) / 60
-        dice = [r["dice"]["mean"] for r in records if r["dice"] and r["dice"]["mean"] is not None]
-        best = f", best validation Dice {max(dice):.3f}" if dice else ""
+        dice = find_best_dice(records)
+        best = "" if dice is None else f", best validation Dice {dice:.3f}"
         epochs = engine.state.max_epochs
         self.console.print(f"{self.title}: {epochs} epochs in {minutes:.1f} minutes{best}")
 

@@ -21,9 +21,8 @@ from torch import nn
 
 from docs.studies.distillation.arms import STUDIES, Arm
 from docs.studies.distillation.tables import write_table
-from docs.studies.distillation.training import read_arm, score, train_student, train_teacher
+from docs.studies.distillation.training import prepare_teacher, read_arm, score, train_student
 from docs.studies.distillation.views import Task, load_cases, load_views, make_cases, remember
-from monai_kd.files import replace_file
 from monai_kd.networks import EnsembleTeacher, HybridTeacher, TappedNetwork
 from monai_kd.outputs import NetworkOutput
 
@@ -67,18 +66,16 @@ class Study:
             "test": score(network, self.test),
         }
 
-    def score_teachers(self, kinds: list[str]) -> list[dict[str, Any]]:
-        """One line for each teacher, as for a run."""
-        return [
-            {
-                "study": self.name,
-                "arm": f"teacher, {kind}",
-                "seed": 0,
-                "validation": score(self._open_teacher(kind), self.validation)["dice"],
-                "test": score(self._open_teacher(kind), self.test),
-            }
-            for kind in kinds
-        ]
+    def score_teacher(self, kind: str) -> dict[str, Any]:
+        """One line for a teacher, as for a run."""
+        teacher = self._open_teacher(kind)
+        return {
+            "study": self.name,
+            "arm": f"teacher, {kind}",
+            "seed": 0,
+            "validation": score(teacher, self.validation)["dice"],
+            "test": score(teacher, self.test),
+        }
 
     def _ask(self, kind: str, taps: tuple[str, ...]) -> list[NetworkOutput]:
         shuffled = kind == "shuffled"
@@ -96,15 +93,9 @@ class Study:
 
     def _train_teacher(self, seed: int) -> nn.Module:
         path = self.folder / f"teacher-{self.name}-{seed}-{self.teacher_steps}.pt"
-        if not path.exists():
-            trained = train_teacher(
-                self.dataset_file, self.task, seed=seed, steps=self.teacher_steps
-            )
-            with replace_file(path) as temporary:
-                torch.save(trained.state_dict(), temporary)
-        teacher = HybridTeacher(deep_supervision=2)
-        teacher.load_state_dict(torch.load(path, weights_only=True))
-        return teacher.to(memory_format=torch.channels_last_3d).eval()
+        return prepare_teacher(
+            path, self.dataset_file, self.task, seed=seed, steps=self.teacher_steps
+        )
 
 
 def main() -> None:
@@ -119,10 +110,11 @@ def main() -> None:
         torch.set_num_threads(1)
         options.folder.mkdir(parents=True, exist_ok=True)
         study = Study(options.folder, options.study, steps, teacher_steps)
-        kinds = sorted({arm.teacher for arm in arms} - {None, "shuffled", "untrained"})
+        kinds = {arm.teacher for arm in arms if arm.teacher} - {"shuffled", "untrained"}
         done = {row["arm"] for row in log.read()}
-        for row in study.score_teachers([k for k in kinds if k and f"teacher, {k}" not in done]):
-            log.append(row)
+        for kind in sorted(kinds):
+            if f"teacher, {kind}" not in done:
+                log.append(study.score_teacher(kind))
         for seed in options.seeds:
             for arm in arms:
                 if (arm.name, seed) not in {(row["arm"], row["seed"]) for row in log.read()}:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from docs.studies.distillation.arms import Arm
 from docs.studies.distillation.views import Task, View, open_views
 from monai_kd.distillation import DistillationLoss, SupervisedRegionTerm
+from monai_kd.files import replace_file
 from monai_kd.networks import HybridTeacher, TappedNetwork, to_network_output
 from monai_kd.outputs import DistillationOutput, NetworkOutput
 
@@ -41,7 +42,7 @@ def train_teacher(dataset_file: Path, task: Task, *, seed: int, steps: int) -> n
     labelled = [index for index, record in enumerate(dataset.data) if "label" in record]
     term, optimizer, schedule = SupervisedRegionTerm(), *_open_optimizer(network, 3.0e-3, steps)
     network.train()
-    order = _draw(len(labelled), seed=seed, count_drawn=steps * BATCH)
+    order = draw_places(len(labelled), seed=seed, count_drawn=steps * BATCH)
     for step in range(steps):
         dataset.start_epoch(step + 1)
         records = [dataset[labelled[i]] for i in order[step * BATCH : (step + 1) * BATCH]]
@@ -50,6 +51,19 @@ def train_teacher(dataset_file: Path, task: Task, *, seed: int, steps: int) -> n
         output = DistillationOutput(to_network_output(network(image), image))
         _step(term(output, batch["label"]), optimizer, schedule)
     return network.eval()
+
+
+def prepare_teacher(
+    path: Path, dataset_file: Path, task: Task, *, seed: int, steps: int
+) -> nn.Module:
+    """The teacher whose weights lie at `path`, trained first where they do not."""
+    if not path.exists():
+        trained = train_teacher(dataset_file, task, seed=seed, steps=steps)
+        with replace_file(path) as temporary:
+            torch.save(trained.state_dict(), temporary)
+    teacher = HybridTeacher(deep_supervision=2)
+    teacher.load_state_dict(torch.load(path, weights_only=True))
+    return teacher.to(memory_format=LAYOUT).eval()
 
 
 def train_student(
@@ -68,7 +82,7 @@ def train_student(
         chosen = [views[place] for place in places]
         image = torch.stack([view.image for view in chosen]).contiguous(memory_format=LAYOUT)
         label = torch.stack([view.label for view in chosen])
-        teacher = None if said is None else _stack([said[place] for place in places])
+        teacher = None if said is None else stack([said[place] for place in places])
         value = loss(DistillationOutput(student(image), teacher), label)
         losses.append(value.item())
         _step(value, optimizer, schedule)
@@ -96,10 +110,14 @@ def score(network: nn.Module, cases: Sequence[tuple[Tensor, Tensor]]) -> dict[st
 
 def _open_optimizer(module: nn.Module, rate: float, steps: int) -> tuple[Any, Any]:
     optimizer = torch.optim.AdamW(module.parameters(), rate, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
+    return optimizer, open_schedule(optimizer, rate, steps)
+
+
+def open_schedule(optimizer: torch.optim.Optimizer, rate: float, steps: int) -> Any:
+    """Up to the rate over a tenth of the steps, then down by a cosine."""
+    return torch.optim.lr_scheduler.OneCycleLR(
         optimizer, rate, total_steps=steps + 1, pct_start=0.1
     )
-    return optimizer, schedule
 
 
 def _step(loss: Tensor, optimizer: Any, schedule: Any) -> None:
@@ -109,7 +127,8 @@ def _step(loss: Tensor, optimizer: Any, schedule: Any) -> None:
     schedule.step()
 
 
-def _draw(count: int, *, seed: int, count_drawn: int) -> list[int]:
+def draw_places(count: int, *, seed: int, count_drawn: int) -> list[int]:
+    """So many places of `count`, permutation after permutation."""
     generator = torch.Generator().manual_seed(seed)
     order: list[int] = []
     while len(order) < count_drawn:
@@ -123,15 +142,20 @@ def _draw_batches(views: Sequence[View], arm: Arm, *, seed: int, steps: int) -> 
     unknown = [i for i, view in enumerate(views) if not view.labelled]
     mixed = arm.unlabelled and bool(unknown)
     per_step = BATCH // 2 if mixed else BATCH
-    labelled = _draw(len(known), seed=seed, count_drawn=steps * per_step)
-    others = _draw(len(unknown), seed=seed, count_drawn=steps * (BATCH - per_step)) if mixed else []
+    labelled = draw_places(len(known), seed=seed, count_drawn=steps * per_step)
+    others = (
+        draw_places(len(unknown), seed=seed, count_drawn=steps * (BATCH - per_step))
+        if mixed
+        else []
+    )
     for step in range(steps):
         first = labelled[step * per_step : (step + 1) * per_step]
         second = others[step * (BATCH - per_step) : (step + 1) * (BATCH - per_step)]
         yield [known[i] for i in first] + [unknown[i] for i in second]
 
 
-def _stack(said: Sequence[NetworkOutput]) -> NetworkOutput:
+def stack(said: Sequence[NetworkOutput]) -> NetworkOutput:
+    """What a teacher said of single views, as of a batch."""
     features = {
         name: torch.stack([output.features[name] for output in said]) for name in said[0].features
     }

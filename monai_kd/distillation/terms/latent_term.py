@@ -16,10 +16,10 @@ class LatentTerm(nn.Module):
 
         mean_(b,c,v) |n(P(f_s)) - n(f_t)|,   n(x) = (x - mean_c x) / std_c x
 
-    The plain one, as published for TransUNet to SqueezeUNet, diverges with a student of 0.4 M
-    parameters: it asks a small bottleneck for the teacher's magnitudes, and the gradient of an L1
-    distance has the same size however far or near they are, so a few large channels of the
-    teacher set its direction. Normalised, the gradient shrinks as the student's features grow,
+    The plain one, as published for TransUNet to SqueezeUNet, is reported to diverge with a student
+    of 0.4 M parameters: it asks a small bottleneck for the teacher's magnitudes, and the gradient
+    of an L1 distance has the same size however far or near they are, so a few large channels of
+    the teacher set its direction. Normalised, the gradient shrinks as the student's features grow,
     and only their direction counts.
 
     Args:
@@ -28,7 +28,7 @@ class LatentTerm(nn.Module):
         student_channels: channels of the student's map.
         teacher_channels: channels of the teacher's map.
         spatial_dims: 2 or 3.
-        normalised: without it, the plain term, to show its divergence.
+        normalised: without it, the plain term, for comparison.
     """
 
     def __init__(
