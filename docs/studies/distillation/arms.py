@@ -6,7 +6,7 @@ from typing import Any
 
 PATHWAYS = "bundles/pathways"
 RATE = 1.0e-2  # of all arms; the best of 4e-3 and 1e-2 for the twin on validation cases
-OFF = {"weights#soft_label": 0.0, "weights#boundary": 0.0}
+OFF = {"weights#boundary": 0.0}
 SINGLE = (
     ("nested", "nested, decoupled"),
     ("channelwise", "channel-wise"),
@@ -44,12 +44,15 @@ TWIN = Arm("twin", settings=OFF, teacher=None, unlabelled=False)
 LONGER = Arm("twin, twice the steps", settings=OFF, teacher=None, unlabelled=False, longer=2)
 SOFT = {**OFF, "weights#soft_overlap": 1.0}
 OVERLAP = overlay("soft_overlap")
+BOTH = overlay("soft_overlap", "balanced")
 PLAIN = Arm("plain divergence", overlay("logits"))
-BALANCED = Arm("balanced divergence", settings={"weights#boundary": 0.0})
+BALANCED = Arm("balanced divergence", overlay("balanced"), OFF)
+DEFAULT = Arm("boundary (default)")
 COMBINED = [
-    Arm("soft + a little balanced", OVERLAP, {**OFF, "weights#soft_label": 0.05}),
-    Arm("soft + balanced", OVERLAP, {"weights#boundary": 0.0}),
-    Arm("soft + balanced + boundary", OVERLAP),
+    Arm("balanced + boundary", overlay("balanced")),
+    Arm("soft + a little balanced", BOTH, {**OFF, "weights#soft_label": 0.05}),
+    Arm("soft + balanced", BOTH, OFF),
+    Arm("soft + balanced + boundary", BOTH),
 ]
 CONTROLS = [
     Arm("default, shuffled teacher", teacher="shuffled"),
@@ -59,11 +62,10 @@ CONTROLS = [
 FULL = [
     TWIN,
     LONGER,
-    Arm("default"),
+    DEFAULT,
     Arm("soft Dice + BCE", OVERLAP, SOFT),
     PLAIN,
     BALANCED,
-    Arm("boundary", settings={"weights#soft_label": 0.0}),
     *COMBINED,
     *(Arm(name, overlay(file), OFF) for file, name in SINGLE),
     Arm("all together", overlay(*(file for file, _ in SINGLE))),
@@ -77,12 +79,12 @@ FEW = [
     TWIN,
     LONGER,
     Arm("hard pseudo-labels", overlay("pseudo_label")),
-    Arm("default"),
+    DEFAULT,
     Arm("soft Dice + BCE", OVERLAP, SOFT),
     Arm("soft, gated", OVERLAP, {**SOFT, **GATED}),
     Arm("soft + hard", overlay("pseudo_label", "soft_overlap"), SOFT),
     Arm("soft + channel-wise", overlay("channelwise", "soft_overlap"), SOFT),
-    Arm("soft + boundary", OVERLAP, {**SOFT, "weights#boundary": 0.5}),
+    Arm("soft + boundary", OVERLAP, {"weights#soft_overlap": 1.0}),
     BALANCED,
     *COMBINED,
     PLAIN,
