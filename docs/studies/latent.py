@@ -49,7 +49,8 @@ WIDTHS = {
 }
 PUBLISHED = "0.4 M"
 WEIGHTS = (1.0, 10.0, 100.0)
-FURTHER = [("AdamW", 3.0e-2), ("AdamW", 1.0e-1), ("SGD", 1.0e-2), ("SGD", 1.0e-1)]
+SHOWN = [("AdamW", RATE), ("SGD", 1.0e-1)]
+FURTHER = [("AdamW", 3.0e-2), ("AdamW", 1.0e-1), ("SGD", 1.0e-2)]
 POINTS = 10  # of each curve
 FAILED = 0.3  # validation Dice below which a student learnt nothing of use
 COLOURS = {"twin": "black", "plain": "tab:red", "normalised": "tab:blue"}
@@ -84,16 +85,16 @@ def describe_stages(widths: Sequence[int]) -> list[list[Any]]:
 
 
 def plan(sizes: Sequence[str], seeds: Sequence[int]) -> list[Run]:
-    """All sizes with the study's optimiser and rate, the published one with others too.
+    """All sizes with two optimisers, the published one at other rates too.
 
-    AdamW hides the scale of a gradient, SGD does not: TransUNet is trained with SGD at 0.01.
+    AdamW hides the scale of a gradient, SGD, with which TransUNet is trained, does not.
     """
     forms = [("twin", 0.0)] + [(form, w) for form in ("plain", "normalised") for w in WEIGHTS]
     return [
         Run(size, form, weight, rate, seed, optimizer)
         for seed in seeds
         for size in sizes
-        for optimizer, rate in [("AdamW", RATE), *(FURTHER if size == PUBLISHED else [])]
+        for optimizer, rate in [*SHOWN, *(FURTHER if size == PUBLISHED else [])]
         for form, weight in forms
     ]
 
@@ -229,37 +230,48 @@ def write_table(rows: Sequence[Mapping[str, Any]], file: Path) -> None:
 
 
 def draw(rows: Sequence[Mapping[str, Any]], file: Path) -> None:
-    """Curves over the training: a column for each size, with the study's optimiser and rate."""
-    usual = ("AdamW", RATE, rows[0]["seed"])
-    shown = [row for row in rows if (row["optimizer"], row["rate"], row["seed"]) == usual]
-    sizes = sorted({row["parameters"] for row in shown})
+    """Curves over the training: a column for each size, two rows for each optimiser."""
+    sizes = sorted({row["parameters"] for row in rows})
     figure, axes = plt.subplots(
-        3, len(sizes), figsize=(3 * len(sizes) + 1.5, 7), sharex=True, sharey="row", squeeze=False
+        2 * len(SHOWN),
+        len(sizes),
+        figsize=(3 * len(sizes) + 1.5, 9),
+        sharex=True,
+        sharey="row",
+        squeeze=False,
+        layout="constrained",
     )
-    for row in shown:
-        column = axes[:, sizes.index(row["parameters"])]
-        name = row["form"] + (f", weight {row['weight']:g}" if row["weight"] else "")
-        look = {"color": COLOURS[row["form"]], "linestyle": STYLES.get(row["weight"], "-")}
-        column[0].plot(*_spread(row["supervised"]), **look, label=name)
-        if row["weight"]:
-            column[1].plot(*_spread([value / row["first"] for value in row["latent"]]), **look)
-        column[2].plot(*_spread(row["dice"]), **look)
+    for place, setting in enumerate(SHOWN):
+        shown = [
+            row
+            for row in rows
+            if (row["optimizer"], row["rate"]) == setting and row["seed"] == rows[0]["seed"]
+        ]
+        _draw_setting(shown, axes[2 * place : 2 * place + 2], sizes)
+        name = "{} at {:g}".format(*setting)
+        axes[2 * place, 0].set_ylabel(f"{name}:\nlatent term over its first")
+        axes[2 * place + 1, 0].set_ylabel(f"{name}:\nvalidation Dice")
+        axes[2 * place, 0].set_yscale("log")
     for place, size in enumerate(sizes):
         axes[0, place].set_title(f"{size / 1e6:.2f} M parameters")
-        axes[2, place].set_xlabel("share of the training")
-    for place, what in enumerate(
-        ("supervised loss", "latent term over its first", "validation Dice")
-    ):
-        axes[place, 0].set_ylabel(what)
-    axes[0, 0].set_yscale("log")
-    axes[1, 0].set_yscale("log")
+        axes[-1, place].set_xlabel("share of the training")
     for axis in axes.flat:
         axis.grid(alpha=0.3)
-    figure.legend(
-        *axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(sizes) + 1
-    )
-    figure.set_layout_engine("constrained")
-    figure.savefig(file, dpi=120)
+    handles = axes[1, 0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=len(sizes) + 1)
+    figure.savefig(file, dpi=110)
+
+
+def _draw_setting(rows: Sequence[Mapping[str, Any]], axes: Any, sizes: Sequence[int]) -> None:
+    """The latent term in the first row of axes, Dice in the second."""
+    for row in rows:
+        column = sizes.index(row["parameters"])
+        name = row["form"] + (f", weight {row['weight']:g}" if row["weight"] else "")
+        look = {"color": COLOURS[row["form"]], "linestyle": STYLES.get(row["weight"], "-")}
+        if row["weight"]:
+            over_first = [value / row["first"] for value in row["latent"]]
+            axes[0, column].plot(*_spread(over_first), **look)
+        axes[1, column].plot(*_spread(row["dice"]), **look, label=name)
 
 
 def _spread(values: Sequence[float]) -> tuple[list[float], Sequence[float]]:

@@ -34,9 +34,14 @@ class BoundaryTerm(nn.Module):
         """Return a scalar; `label` is `(B, R, D, H, W)` of 0 and 1, or -1 where unknown."""
         teacher, student = read_logits(output)
         truth, labelled = read_truth(label, teacher)
-        mask = truth | (~labelled & (teacher > 0))
+        mask = truth if labelled.all() else truth | (~labelled & (teacher > 0))
         shell = dilate(mask, self.thickness) & dilate(~mask, self.thickness)
-        teacher, student = (logits[shell] / self.temperature for logits in (teacher, student))
-        weights = (1 / keep_off_zero(sum_voxels(shell))).expand(shell.shape)[shell]
+        places = shell.flatten().nonzero().squeeze(1)  # once: it takes longer than all that follows
+        teacher, student = (
+            logits.flatten().index_select(0, places) / self.temperature
+            for logits in (teacher, student)
+        )
+        regions = places // shell[0, 0].numel() % shell.shape[1]
+        weights = 1 / keep_off_zero(sum_voxels(shell)).flatten()[regions]
         divergence = bernoulli_divergence(teacher, student)
         return self.temperature**2 * (divergence * weights).sum() / shell.shape[1]

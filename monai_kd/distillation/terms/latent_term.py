@@ -17,10 +17,10 @@ class LatentTerm(nn.Module):
         mean_(b,c,v) |n(P(f_s)) - n(f_t)|,   n(x) = (x - mean_c x) / std_c x
 
     The plain one, as published for TransUNet to SqueezeUNet, is reported to diverge with a student
-    of 0.4 M parameters: it asks a small bottleneck for the teacher's magnitudes, and the gradient
-    of an L1 distance has the same size however far or near they are, so a few large channels of
-    the teacher set its direction. Normalised, the gradient shrinks as the student's features grow,
-    and only their direction counts.
+    of 0.4 M parameters. Its gradient has the same size however far or near the features are, so
+    that a large step overshoots, and the next one more so: with SGD it diverges at every size of
+    student, `docs/results.md` has the curves. Normalised, the gradient shrinks as the student's
+    features grow, and only their direction counts.
 
     Args:
         student_tap: a map of the student, its bottleneck as a rule.
