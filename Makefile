@@ -12,7 +12,7 @@ distill: .venv/installed  ## phantoms, teacher, student, twin, report and bundle
 
 # One thread: on the tests' tiny networks two spend their time waiting for each other.
 test: .venv/installed  ## all tests, with the coverage of monai_kd and data_prep
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report=term $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
 
 check: .venv/installed  ## formatting, lint, types, room rules, YAML, spelling
 	$(BIN)/ruff format --check $(CODE)
