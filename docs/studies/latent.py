@@ -28,18 +28,17 @@ from torch import Tensor, nn
 from docs.studies.distillation.arms import OFF, RATE, Arm, overlay
 from docs.studies.distillation.training import (
     BATCH,
-    LAYOUT,
+    ask,
     draw_places,
     open_schedule,
     prepare_teacher,
     read_arm,
     score,
-    stack,
 )
 from docs.studies.distillation.views import Task, View, load_cases, load_views, make_cases, remember
 from monai_kd.distillation import DistillationLoss
 from monai_kd.networks import TappedNetwork
-from monai_kd.outputs import DistillationOutput, NetworkOutput
+from monai_kd.outputs import NetworkOutput
 
 WIDTHS = {
     "0.04 M": (8, 16, 24, 32),
@@ -137,7 +136,7 @@ def train(run: Run, given: Views, *, steps: int) -> dict[str, Any]:
     for step in range(steps):
         places = order[step * BATCH : (step + 1) * BATCH]
         student.train()
-        output, label = ask(student, given, places)
+        output, label = ask(student, given.views, given.said, places)
         terms = {name: loss.terms[name](output, label) for name in ("supervised", "latent")}
         total = terms["supervised"] + run.weight * terms["latent"]
         curves["supervised"].append(terms["supervised"].item())
@@ -159,16 +158,6 @@ def open_optimizer(run: Run, weights: list[nn.Parameter]) -> torch.optim.Optimiz
     if run.optimizer == "SGD":
         return torch.optim.SGD(weights, run.rate, momentum=0.9, weight_decay=1e-4)
     return torch.optim.AdamW(weights, run.rate, weight_decay=1e-3)
-
-
-def ask(
-    student: nn.Module, given: Views, places: Sequence[int]
-) -> tuple[DistillationOutput, Tensor]:
-    """What the student says of these views, and what the teacher said; their labels."""
-    image = torch.stack([given.views[place].image for place in places])
-    teacher = stack([given.said[place] for place in places])
-    label = torch.stack([given.views[place].label for place in places])
-    return DistillationOutput(student(image.contiguous(memory_format=LAYOUT)), teacher), label
 
 
 def shorten(curves: Mapping[str, list[float]], steps: int) -> dict[str, Any]:

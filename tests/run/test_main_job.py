@@ -74,8 +74,10 @@ def test_only_the_student_hears_the_teacher(finished_run):
 
 def test_the_manifest_names_the_teacher_by_its_unchanged_content(finished_run):
     teacher = read_json(finished_run.folder / "manifest.json")["teacher"]
-    weights = (Path(teacher["folder"]) / "model.pt").read_bytes()
-    assert teacher["sha256"] == hashlib.sha256(weights).hexdigest()
+    folder = Path(teacher["folder"])
+    weights = (folder / "model.pt").read_bytes()
+    assert folder.parent == finished_run.runs
+    assert teacher == {"folder": str(folder), "sha256": hashlib.sha256(weights).hexdigest()}
 
 
 def test_the_student_loads_into_the_bare_network_without_pickle(finished_run):

@@ -79,16 +79,26 @@ def train_student(
     optimizer, schedule = _open_optimizer(learned, arm.rate, steps)
     started, losses = time.perf_counter(), []
     for places in _draw_batches(views, arm, seed=seed, steps=steps):
-        chosen = [views[place] for place in places]
-        image = torch.stack([view.image for view in chosen]).contiguous(memory_format=LAYOUT)
-        label = torch.stack([view.label for view in chosen])
-        teacher = None if said is None else stack([said[place] for place in places])
-        value = loss(DistillationOutput(student(image), teacher), label)
+        value = loss(*ask(student, views, said, places))
         losses.append(value.item())
         _step(value, optimizer, schedule)
     tenth = max(1, steps // 10)
     curve = [round(statistics.mean(losses[i : i + tenth]), 4) for i in range(0, steps, tenth)]
     return network.eval(), {"seconds": round(time.perf_counter() - started), "loss": curve}
+
+
+def ask(
+    student: nn.Module,
+    views: Sequence[View],
+    said: Sequence[NetworkOutput] | None,
+    places: Sequence[int],
+) -> tuple[DistillationOutput, Tensor]:
+    """What the student says of the views at `places`, and what the teacher said; their labels."""
+    chosen = [views[place] for place in places]
+    image = torch.stack([view.image for view in chosen]).contiguous(memory_format=LAYOUT)
+    label = torch.stack([view.label for view in chosen])
+    teacher = None if said is None else _stack([said[place] for place in places])
+    return DistillationOutput(student(image), teacher), label
 
 
 @torch.no_grad()
@@ -154,7 +164,7 @@ def _draw_batches(views: Sequence[View], arm: Arm, *, seed: int, steps: int) -> 
         yield [known[i] for i in first] + [unknown[i] for i in second]
 
 
-def stack(said: Sequence[NetworkOutput]) -> NetworkOutput:
+def _stack(said: Sequence[NetworkOutput]) -> NetworkOutput:
     """What a teacher said of single views, as of a batch."""
     features = {
         name: torch.stack([output.features[name] for output in said]) for name in said[0].features

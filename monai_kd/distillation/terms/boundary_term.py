@@ -41,7 +41,7 @@ class BoundaryTerm(nn.Module):
             logits.flatten().index_select(0, places) / self.temperature
             for logits in (teacher, student)
         )
-        regions = places // shell[0, 0].numel() % shell.shape[1]
+        regions = places // shell.shape[2:].numel() % shell.shape[1]
         weights = 1 / keep_off_zero(sum_voxels(shell)).flatten()[regions]
         divergence = bernoulli_divergence(teacher, student)
         return self.temperature**2 * (divergence * weights).sum() / shell.shape[1]
