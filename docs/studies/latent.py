@@ -11,21 +11,17 @@ into --output.
 """
 
 import argparse
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import torch
 from monai.utils import set_determinism
 from torch import Tensor, nn
 
-from docs.studies.distillation.arms import OFF, RATE, Arm, overlay
+from docs.studies.distillation.arms import OFF, Arm, overlay
+from docs.studies.distillation.log import Log
 from docs.studies.distillation.training import (
     BATCH,
     ask,
@@ -36,6 +32,7 @@ from docs.studies.distillation.training import (
     score,
 )
 from docs.studies.distillation.views import Task, View, load_cases, load_views, make_cases, remember
+from docs.studies.latent_results import POINTS, SHOWN, draw, write_table
 from monai_kd.distillation import DistillationLoss
 from monai_kd.networks import TappedNetwork
 from monai_kd.outputs import NetworkOutput
@@ -48,12 +45,7 @@ WIDTHS = {
 }
 PUBLISHED = "0.4 M"
 WEIGHTS = (1.0, 10.0, 100.0)
-SHOWN = [("AdamW", RATE), ("SGD", 1.0e-1)]
 FURTHER = [("AdamW", 3.0e-2), ("AdamW", 1.0e-1), ("SGD", 1.0e-2)]
-POINTS = 10  # of each curve
-FAILED = 0.3  # validation Dice below which a student learnt nothing of use
-COLOURS = {"twin": "black", "plain": "tab:red", "normalised": "tab:blue"}
-STYLES = {1.0: "-", 10.0: "--", 100.0: ":"}
 
 
 class Run(NamedTuple):
@@ -147,7 +139,7 @@ def train(run: Run, given: Views, *, steps: int) -> dict[str, Any]:
         total.backward()
         optimizer.step()
         schedule.step()
-        if len(curves["latent"]) % (steps // POINTS) == 0:
+        if len(curves["latent"]) % max(1, steps // POINTS) == 0:
             curves["dice"].append(score(network.eval(), given.validation)["dice"])
     parameters = sum(weight.numel() for weight in network.parameters())
     return {**run._asdict(), "steps": steps, "parameters": parameters, **shorten(curves, steps)}
@@ -162,7 +154,7 @@ def open_optimizer(run: Run, weights: list[nn.Parameter]) -> torch.optim.Optimiz
 
 def shorten(curves: Mapping[str, list[float]], steps: int) -> dict[str, Any]:
     """Means over each part of the training; the latent term's first value apart."""
-    part = steps // POINTS
+    part = max(1, steps // POINTS)
     means = {
         name: [
             round(sum(chunk) / len(chunk), 5)
@@ -173,107 +165,14 @@ def shorten(curves: Mapping[str, list[float]], steps: int) -> dict[str, Any]:
     return {"first": round(curves["latent"][0], 5), **means, "dice": curves["dice"]}
 
 
-def judge(row: Mapping[str, Any]) -> str:
-    """In a word: what the latent term did, and whether the student learnt to segment."""
-    if not math.isfinite(row["latent"][-1]):
-        return "not finite"
-    if row["weight"] and row["latent"][-1] > max(row["first"], row["latent"][0]):
-        return "diverged"
-    return "failed" if row["dice"][-1] < FAILED else "converged"
-
-
-def write_table(rows: Sequence[Mapping[str, Any]], file: Path) -> None:
-    """Markdown, by size, rate, form, weight."""
-    heads = ("parameters", "optimiser", "rate", "form", "weight", "seed")
-    heads += ("latent: first, last over first", "supervised, last", "Dice, best", "Dice, last", "")
-    lines = [heads, ("---",) * len(heads)]
-    order = list(COLOURS)
-    for row in sorted(
-        rows,
-        key=lambda r: (
-            r["parameters"],
-            r["optimizer"],
-            r["rate"],
-            order.index(r["form"]),
-            r["weight"],
-            r["seed"],
-        ),
-    ):
-        ratio = row["latent"][-1] / row["first"]
-        lines.append(
-            (
-                f"{row['parameters'] / 1e6:.2f} M",
-                row["optimizer"],
-                f"{row['rate']:g}",
-                row["form"],
-                f"{row['weight']:g}",
-                str(row["seed"]),
-                f"{row['first']:.3f}, {ratio:.2f}",
-                f"{row['supervised'][-1]:.3f}",
-                f"{max(row['dice'], default=0):.3f}",
-                f"{row['dice'][-1] if row['dice'] else 0:.3f}",
-                judge(row),
-            )
-        )
-    file.write_text("\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n", "utf-8")
-
-
-def draw(rows: Sequence[Mapping[str, Any]], file: Path) -> None:
-    """Curves over the training: a column for each size, two rows for each optimiser."""
-    sizes = sorted({row["parameters"] for row in rows})
-    figure, axes = plt.subplots(
-        2 * len(SHOWN),
-        len(sizes),
-        figsize=(3 * len(sizes) + 1.5, 9),
-        sharex=True,
-        sharey="row",
-        squeeze=False,
-        layout="constrained",
-    )
-    for place, setting in enumerate(SHOWN):
-        shown = [
-            row
-            for row in rows
-            if (row["optimizer"], row["rate"]) == setting and row["seed"] == rows[0]["seed"]
-        ]
-        _draw_setting(shown, axes[2 * place : 2 * place + 2], sizes)
-        name = "{} at {:g}".format(*setting)
-        axes[2 * place, 0].set_ylabel(f"{name}:\nlatent term over its first")
-        axes[2 * place + 1, 0].set_ylabel(f"{name}:\nvalidation Dice")
-        axes[2 * place, 0].set_yscale("log")
-    for place, size in enumerate(sizes):
-        axes[0, place].set_title(f"{size / 1e6:.2f} M parameters")
-        axes[-1, place].set_xlabel("share of the training")
-    for axis in axes.flat:
-        axis.grid(alpha=0.3)
-    handles = axes[1, 0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=len(sizes) + 1)
-    figure.savefig(file, dpi=110)
-
-
-def _draw_setting(rows: Sequence[Mapping[str, Any]], axes: Any, sizes: Sequence[int]) -> None:
-    """The latent term in the first row of axes, Dice in the second."""
-    for row in rows:
-        column = sizes.index(row["parameters"])
-        name = row["form"] + (f", weight {row['weight']:g}" if row["weight"] else "")
-        look = {"color": COLOURS[row["form"]], "linestyle": STYLES.get(row["weight"], "-")}
-        if row["weight"]:
-            over_first = [value / row["first"] for value in row["latent"]]
-            axes[0, column].plot(*_spread(over_first), **look)
-        axes[1, column].plot(*_spread(row["dice"]), **look, label=name)
-
-
-def _spread(values: Sequence[float]) -> tuple[list[float], Sequence[float]]:
-    """Places on the axis of parts of the training that may have ended early."""
-    return [(part + 1) / POINTS for part in range(len(values))], values
-
-
 def main() -> None:
     """Train what is missing, then write and draw."""
     options = _parse()
-    log = options.folder / "latent.jsonl"
+    setting = {name: getattr(options, name) for name in ("steps", "cases", "teacher_steps")}
+    log = Log(options.folder / "latent.jsonl", setting)
     options.folder.mkdir(parents=True, exist_ok=True)
-    missing = [run for run in plan(options.sizes, options.seeds) if run not in _done(log)]
+    done = {Run(**{name: row[name] for name in Run._fields}) for row in log.read()}
+    missing = [run for run in plan(options.sizes, options.seeds) if run not in done]
     if missing and not options.table:
         torch.set_num_threads(1)
         given = load(
@@ -283,21 +182,13 @@ def main() -> None:
             teacher_steps=options.teacher_steps,
         )
         for run in missing:
-            with log.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(train(run, given, steps=options.steps)) + "\n")
-    rows = _read(log)
+            log.append(train(run, given, steps=options.steps))
+    rows = log.read()
+    if not rows:
+        raise SystemExit(f"{log.path} holds no run of this setting")
     write_table(rows, options.folder / "latent.md")
     options.output.mkdir(parents=True, exist_ok=True)
     draw(rows, options.output / "latent.png")
-
-
-def _done(log: Path) -> set[Run]:
-    return {Run(**{name: row[name] for name in Run._fields}) for row in _read(log)}
-
-
-def _read(log: Path) -> list[dict[str, Any]]:
-    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-    return [json.loads(line) for line in lines]
 
 
 def _parse() -> argparse.Namespace:

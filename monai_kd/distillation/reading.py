@@ -96,7 +96,7 @@ def is_labelled(label: Tensor) -> Tensor:
     Data are unlabelled by whole windows, and where augmentation pads one it writes 0 beside -1.
     A label of NaN counts as one, so that it is noticed.
     """
-    return ~(label.reshape(len(label), -1).amin(dim=1) < 0)
+    return ~(label.unsqueeze(-1).flatten(1).amin(dim=1) < 0)
 
 
 def select_windows(

@@ -75,7 +75,7 @@ class ProgressDisplay:
 def describe(
     epoch: int, epochs: int, loss: dict[str, float], dice: dict[str, float | None] | None
 ) -> str:
-    """One line: `epoch 3/40  loss 0.81 (supervised 0.62, soft_label 0.19)  Dice TC 0.41`."""
+    """One line: `epoch 3/40  loss 0.81 (supervised 0.62, boundary 0.19)  Dice TC 0.41`."""
     terms = ", ".join(f"{name} {value:.3f}" for name, value in loss.items() if name != "total")
     line = f"epoch {epoch:>{len(str(epochs))}}/{epochs}  loss {loss.get('total', 0):.3f} ({terms})"
     if dice is None:

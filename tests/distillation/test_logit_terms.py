@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from monai_kd.distillation.reading import read_truth
+from monai_kd.distillation.reading import is_labelled, read_truth
 from monai_kd.distillation.reliability_gate import ReliabilityGate
 from monai_kd.distillation.terms.balanced_soft_label_term import (
     BalancedSoftLabelTerm,
@@ -313,3 +313,12 @@ def test_a_label_of_other_regions_is_refused(term):
 def test_unlabelled_term_needs_a_teacher_where_its_term_does():
     assert UnlabelledTerm(SoftOverlapTerm()).needs_teacher
     assert not UnlabelledTerm(SupervisedRegionTerm()).needs_teacher
+
+
+def test_no_window_at_all_is_no_loss():
+    output = DistillationOutput(
+        NetworkOutput(torch.zeros(0, 3, 4, 4, requires_grad=True)),
+        NetworkOutput(torch.zeros(0, 3, 4, 4)),
+    )
+    assert not is_labelled(torch.zeros(0, 3, 4, 4)).any()
+    assert BoundaryTerm()(output, torch.zeros(0, 3, 4, 4)) == 0

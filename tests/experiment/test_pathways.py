@@ -75,12 +75,13 @@ def test_a_pathway_alone_teaches_the_student_and_its_projectors(start, overlay):
 def added(overlay):
     """The terms that an overlay brings or changes."""
     config = ConfigParser.load_config_file(overlay)
-    changed = {key.split("#")[2] for key in config if key.startswith("loss#terms#")}
-    return changed | set(config.get("+weights", {}))
+    return set(config.get("+weights", {}))
 
 
-def test_all_pathways_fit_together(start):
-    start(*PATHWAYS, initialize=CHECKS)
+def test_all_pathways_fit_together_and_none_takes_the_place_of_another(start):
+    parser = start(*PATHWAYS, initialize=CHECKS)
+    names = [name for overlay in PATHWAYS for name in added(overlay)]
+    assert sorted(parser.get("weights")) == sorted([*DEFAULT, *names])
 
 
 @pytest.mark.parametrize(

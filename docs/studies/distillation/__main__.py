@@ -10,8 +10,7 @@ Several commands with different `--arms` may share a folder. `--table` only read
 """
 
 import argparse
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import torch
 from torch import nn
 
 from docs.studies.distillation.arms import STUDIES, Arm
+from docs.studies.distillation.log import Log
 from docs.studies.distillation.tables import write_table
 from docs.studies.distillation.training import prepare_teacher, read_arm, score, train_student
 from docs.studies.distillation.views import Task, load_cases, load_views, make_cases, remember
@@ -135,24 +135,6 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--teacher-steps", type=int, help=f"by default {TEACHER_STEPS}")
     parser.add_argument("--table", action="store_true", help="train nothing, write the table")
     return parser.parse_args()
-
-
-@dataclass(frozen=True)
-class Log:
-    """One line of JSON for each run, read again only by the setting that it was written with."""
-
-    path: Path
-    setting: dict[str, Any]
-
-    def append(self, row: dict[str, Any]) -> None:
-        """Add a run."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row | {"setting": self.setting}) + "\n")
-
-    def read(self) -> list[dict[str, Any]]:
-        """All runs of this setting."""
-        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
-        return [row for row in map(json.loads, lines) if row["setting"] == self.setting]
 
 
 if __name__ == "__main__":

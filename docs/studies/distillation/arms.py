@@ -68,7 +68,7 @@ FULL = [
     BALANCED,
     *COMBINED,
     *(Arm(name, overlay(file), OFF) for file, name in SINGLE),
-    Arm("all together", overlay(*(file for file, _ in SINGLE))),
+    Arm("boundary and 11 pathways", overlay(*(file for file, _ in SINGLE))),
     *CONTROLS,
 ]
 
