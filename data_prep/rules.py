@@ -44,6 +44,9 @@ class Rule(Enum):
     SHAPES_DIFFER = ("E212", "error", "modalities differ in shape", "bring them onto one grid")
     GRIDS_DIFFER = ("E213", "error", "modalities differ in position", "register them to each other")
     OWN_SPACING = ("W214", "warning", "spacing of its own", "resample it, or accept that we do")
+    NOT_ALIGNED = ("W215", "warning", "modalities not aligned", "register them to each other")
+    FIELD_CUT = ("W216", "warning", "brain cut by the border", "give the whole scan, not a crop")
+    FAR_SPACING = ("W217", "warning", "spacing unlike the training's", "trust small regions less")
 
     NAN = ("E301", "error", "voxels that are no number", "export it again")
     INFINITE = ("E302", "error", "infinite voxels", "export it again")
@@ -57,6 +60,7 @@ class Rule(Enum):
     OUTLIERS = ("N310", "note", "intensity outliers", "nothing to do, they are clipped")
     FEW_VALUES = ("E311", "error", "image of few values", "give the scan, not a mask")
     SKULL_ON = ("W312", "warning", "background is not zero", "remove the skull and what is around")
+    NO_BRAIN = ("E313", "error", "no brain", "give a scan of the brain, without the skull")
 
     STRAY_VALUE = ("E401", "error", "stray label value", "correct the label or declare --labels")
     OTHER_SCHEME = ("E402", "error", "labels of another scheme", "declare it with --labels")

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from data_prep.commands import add_check, run_command
+from monai_kd.prediction.command import add_predict
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -14,6 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_check(commands)
+    add_predict(commands)
     return run_command(parser, arguments)
 
 

@@ -1,6 +1,7 @@
 """One case, read and checked: its scans as 3D volumes, and what is wrong with them."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -42,9 +43,12 @@ class Inspection:
         return not spoilt_cases(self.findings)
 
 
-def inspect_case(case: Case, *, dataset: Dataset) -> Inspection:
-    """Read all files of `case` to their last byte and check them one by one, then together."""
-    inspector = _Inspector(case, dataset)
+def inspect_case(case: Case, *, dataset: Dataset, threads: int = 1) -> Inspection:
+    """Read all files of `case` to their last byte and check them one by one, then together.
+
+    `threads` of them are read and looked through at once: for one case that somebody waits for.
+    """
+    inspector = _Inspector(case, dataset, threads)
     try:
         return inspector.inspect()
     except Exception as error:  # one case that nobody foresaw must not end all others
@@ -68,17 +72,26 @@ def merge_alike(findings: Sequence[Finding]) -> list[Finding]:
 class _Inspector:
     """What has been read and found of one case so far."""
 
-    def __init__(self, case: Case, dataset: Dataset) -> None:
+    def __init__(self, case: Case, dataset: Dataset, threads: int) -> None:
         self.case = case
         self.dataset = dataset
+        self.threads = threads
         self.stripped = set(dataset.modalities) <= set(MODALITIES)
         self.findings: list[Finding] = []
+        self.opened: dict[Path, Scan | ScanError] = {}
         self.files: dict[Path, Scan | None] = {}
         self.counts: dict[float, int] = {}
 
     def inspect(self) -> Inspection:
         """Check each image, the label, then all that passed beside each other."""
-        images = {name: self._read_image(name, file) for name, file in self.case.images.items()}
+        with ThreadPoolExecutor(self.threads) as pool:  # whose work runs without Python's lock
+            files = self.case.files
+            self.opened = dict(zip(files, pool.map(_open, files), strict=True))
+            judged = list(pool.map(self._judge_image, self.case.images.values()))
+        images = {
+            name: self._take_image(name, file, *found)
+            for (name, file), found in zip(self.case.images.items(), judged, strict=True)
+        }
         scans = {name: scan for name, scan in images.items() if scan is not None}
         label = None if self.case.label is None else self._read_label(self.case.label)
         self._compare(scans, label)
@@ -86,22 +99,32 @@ class _Inspector:
         findings = tuple(merge_alike(self.findings))
         return Inspection(self.case, scans, label, hashes, self.counts, findings)
 
-    def _read_image(self, name: str, file: ImageFile) -> Scan | None:
-        scan = self._read(file.path)
-        if scan is None:
-            return None
-        told = name if file.channel is not None else ""
+    def _judge_image(self, file: ImageFile) -> tuple[Scan | None, list[Fault], list[Fault]]:
+        """Return the volume, what is wrong with its header, and then with its intensities."""
+        scan = self.opened[file.path]
+        if isinstance(scan, ScanError):
+            return None, [], []
         volume = _take_volume(scan, file.channel)
         faults = list(_header_faults(volume, file.channel))
-        self._note(file.path, faults)
         if _spoil(faults):
-            return None
-        faults = list(intensity_faults(volume.values, stripped=self.stripped))
-        self._note(file.path, faults, told)
-        return None if _spoil(faults) else volume
+            return None, faults, []
+        return volume, faults, list(intensity_faults(volume.values, stripped=self.stripped))
+
+    def _take_image(
+        self,
+        name: str,
+        file: ImageFile,
+        volume: Scan | None,
+        of_header: list[Fault],
+        of_voxels: list[Fault],
+    ) -> Scan | None:
+        self._take(file.path)
+        self._note(file.path, of_header)
+        self._note(file.path, of_voxels, name if file.channel is not None else "")
+        return None if _spoil(of_voxels) else volume
 
     def _read_label(self, path: Path) -> Scan | None:
-        scan = self._read(path)
+        scan = self._take(path)
         if scan is None:
             return None
         label = _take_volume(scan, None)
@@ -113,16 +136,14 @@ class _Inspector:
         self._note(path, faults)
         return None if _spoil(faults) else label
 
-    def _read(self, path: Path) -> Scan | None:
+    def _take(self, path: Path) -> Scan | None:
         if path not in self.files:
-            try:
-                self.files[path] = scan = read_scan(path)
-            except ScanError as error:
-                self.files[path] = None
-                self._note(path, [(error.rule, str(error))])
-            else:
-                if scan.plain_as_gzip:
-                    self._note(path, [(Rule.PLAIN_AS_GZIP, "begins with no gzip mark")])
+            scan = self.opened[path]
+            self.files[path] = None if isinstance(scan, ScanError) else scan
+            if isinstance(scan, ScanError):
+                self._note(path, [(scan.rule, str(scan))])
+            elif scan.plain_as_gzip:
+                self._note(path, [(Rule.PLAIN_AS_GZIP, "begins with no gzip mark")])
         return self.files[path]
 
     def _compare(self, scans: Mapping[str, Scan], label: Scan | None) -> None:
@@ -138,6 +159,13 @@ class _Inspector:
         for rule, detail in faults:
             told = f"{modality}: {detail}" if modality else detail
             self.findings.append(Finding(rule, self.case.name, file, told))
+
+
+def _open(path: Path) -> Scan | ScanError:
+    try:
+        return read_scan(path)
+    except ScanError as error:
+        return error
 
 
 def _merge(alike: Sequence[Finding]) -> Finding:

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data_prep.checks.geometry import Fault
+from data_prep.memory import in_memory_order
 from data_prep.rules import Rule
 from data_prep.scan import Scan
 
@@ -38,8 +39,8 @@ def intensity_faults(values: npt.NDArray[Any], *, stripped: bool) -> Iterator[Fa
         rule = Rule.ALL_ZERO if lowest == 0 else Rule.CONSTANT
         yield rule, f"all {values.size} voxels are {lowest:g}"
         return
-    sample = take_sample(values)
-    if len(np.unique(sample)) < FEWEST_VALUES and len(np.unique(values)) < FEWEST_VALUES:
+    sample = take_sample(*in_memory_order(values))
+    if _has_few(sample[:: FEWEST_VALUES * 8]) and _has_few(sample) and _has_few(values):
         yield Rule.FEW_VALUES, f"only {len(np.unique(values))} distinct values"
         return
     yield from _outlier_faults(sample, float(highest))
@@ -52,6 +53,10 @@ def take_sample(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """About `SAMPLE` voxels evenly spread over the volume: the same places for one shape."""
     step = max(1, round((values.size / SAMPLE) ** (1 / values.ndim)))
     return values[(slice(None, None, step),) * values.ndim].ravel()
+
+
+def _has_few(values: npt.NDArray[Any]) -> bool:
+    return len(np.unique(values)) < FEWEST_VALUES
 
 
 def _non_finite_faults(values: npt.NDArray[Any]) -> Iterator[Fault]:

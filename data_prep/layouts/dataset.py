@@ -25,11 +25,13 @@ def find_dataset(
     *,
     labels: str | None = None,
     order: Sequence[str] | None = None,
+    partial: bool = False,
 ) -> Dataset:
     """Recognise the layout of `root` and list its cases, from the names of files alone.
 
     `labels` names the scheme of the labels where the layout does not tell it or tells it wrongly.
-    `order` names the modalities of files or channels that are only numbered.
+    `order` names the modalities of files or channels that are only numbered. With `partial`, a case
+    that lacks some of its modalities is among the cases, besides being among the findings.
     """
     folder = Path(root)
     check_folder(folder)
@@ -39,7 +41,7 @@ def find_dataset(
         raise DatasetError(_not_recognised(folder, volumes))
     if labels is not None:
         reading = replace(reading, scheme=choose_scheme(labels))
-    cases, findings = gather_cases(folder, reading)
+    cases, findings = gather_cases(folder, reading, partial=partial)
     return Dataset(
         root=folder,
         layout=reading.layout,

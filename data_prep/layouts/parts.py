@@ -79,8 +79,13 @@ def ending_of(volumes: Sequence[Path]) -> str:
     return ".nii.gz" if 2 * compressed >= len(volumes) else ".nii"
 
 
-def gather_cases(root: Path, reading: Reading) -> tuple[tuple[Case, ...], tuple[Finding, ...]]:
-    """Bring the parts of each case together; a case that is not whole is found, not returned."""
+def gather_cases(
+    root: Path, reading: Reading, *, partial: bool = False
+) -> tuple[tuple[Case, ...], tuple[Finding, ...]]:
+    """Bring the parts of each case together; a case that is not whole is found, not returned.
+
+    With `partial`, one that lacks some of its modalities is both.
+    """
     groups: dict[Identity, list[Part]] = {}
     for part in reading.parts:
         groups.setdefault(part.identity, []).append(part)
@@ -90,7 +95,8 @@ def gather_cases(root: Path, reading: Reading) -> tuple[tuple[Case, ...], tuple[
         for stray in reading.strays
     ]
     findings = (*reading.findings, *judged, *_collisions(groups), *_odd_names(groups), *strays)
-    spoilt = spoilt_cases(findings)
+    forgiven = {Rule.MISSING_MODALITY} if partial else set()
+    spoilt = spoilt_cases(finding for finding in findings if finding.rule not in forgiven)
     whole = [group for identity, group in groups.items() if identity.name not in spoilt]
     cases = [_make_case(group, reading) for group in whole if _has_images(group)]
     return tuple(sorted(cases, key=lambda case: case.name)), findings
@@ -98,7 +104,7 @@ def gather_cases(root: Path, reading: Reading) -> tuple[tuple[Case, ...], tuple[
 
 def _make_case(group: Sequence[Part], reading: Reading) -> Case:
     identity, files = group[0].identity, {part.role: part.image for part in group}
-    images = {modality: files[modality] for modality in reading.modalities}
+    images = {modality: files[modality] for modality in reading.modalities if modality in files}
     label = files[LABEL].path if LABEL in files else None
     return Case(identity.name, identity.patient, identity.grade, images, label)
 

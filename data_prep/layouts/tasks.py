@@ -34,7 +34,7 @@ def read_task(root: Path, volumes: Sequence[Path], order: Sequence[str] | None) 
     numbered = _is_numbered(members)
     members = [v for v in members if _is_label(v) or _has_number(v) or not numbered]
     declared = _checked_order(root, tuple(order or declaration.channels), members, numbered)
-    names = _canonical_names(declared)
+    names = canonical_names(declared)
     parts = tuple(part for volume in members for part in _parts(root, volume, names, numbered))
     listed = {path: _identity(path, numbered) for path in declaration.listed}
     known = set(listed.values()) or {part.identity for part in parts}
@@ -82,7 +82,7 @@ def _checked_order(
     return names
 
 
-def _canonical_names(declared: Sequence[str]) -> tuple[str, ...]:
+def canonical_names(declared: Sequence[str]) -> tuple[str, ...]:
     """Use our names for a brain's modalities, where all are known; else their own."""
     words = [re.sub(r"[\W_]+", " ", name.lower()).strip() for name in declared]
     known = {alias: name for name, aliases in _CANONICAL.items() for alias in aliases}

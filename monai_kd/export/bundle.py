@@ -1,9 +1,11 @@
 """A bundle folder in the model zoo's format: authored YAML in, published JSON out."""
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,12 @@ from monai.bundle import ConfigParser
 from monai_kd.export.folders import replace_folder
 from monai_kd.export.metadata import complete_metadata
 from monai_kd.export.model_card import format_model_card
+from monai_kd.export.onnx import write_onnx
 from monai_kd.export.vendoring import list_required_packages, vendor_targets
-from monai_kd.export.weights import read_weights
+from monai_kd.export.weights import make_network, read_weights
 
 StrPath = str | os.PathLike[str]
+_LOGGER = logging.getLogger(__name__)
 
 
 def pack_bundle(
@@ -32,7 +36,9 @@ def pack_bundle(
 ) -> Path:
     """Write the student as a bundle that needs MONAI alone, and return its folder.
 
-    The folder appears whole or not at all; an older bundle of that name is replaced.
+    The folder appears whole or not at all; an older bundle of that name is replaced. Where the
+    package onnx is installed, the network lies there as `models/model.onnx` too: `monai-kd predict`
+    opens it without torch.
 
     Args:
         bundle_dir: the folder to write; its name is the bundle's name.
@@ -75,6 +81,8 @@ def pack_bundle(
         shutil.copyfile(authored.parent / "LICENSE", folder / "LICENSE")
         (folder / "models").mkdir()
         torch.save(weights, folder / "models" / "model.pt")
+        image = torch.zeros(1, _channels_of(description)[0], *[2 * divisor] * 3)
+        _add_onnx(folder / "models" / "model.onnx", network_config, weights, image=image)
     return final
 
 
@@ -110,6 +118,25 @@ def _channels_of(description: Mapping[str, Any]) -> tuple[int, int]:
     tensors = description["network_data_format"]
     image, pred = tensors["inputs"]["image"], tensors["outputs"]["pred"]
     return image["num_channels"], pred["num_channels"]
+
+
+def _add_onnx(
+    file: Path,
+    network_config: Mapping[str, Any],
+    weights: Mapping[str, torch.Tensor],
+    *,
+    image: torch.Tensor,
+) -> None:
+    """Write the network as a graph; a bundle of one that cannot be traced goes without."""
+    if find_spec("onnx") is None:
+        _LOGGER.info("no %s: the package onnx is not installed", file.name)
+        return
+    network = make_network(network_config)
+    network.load_state_dict(weights)
+    try:
+        write_onnx(network, file, image=image)
+    except (RuntimeError, TypeError, ValueError) as error:
+        _LOGGER.warning("no %s, so predict needs torch: %s", file.name, error)
 
 
 def _write(path: Path, text: str) -> None:

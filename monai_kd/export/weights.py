@@ -17,11 +17,17 @@ def read_weights(
     """
     saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
     weights: dict[str, torch.Tensor] = saved.get("model", saved)
-    parser = ConfigParser({"network_def": dict(network_config)})
-    network: torch.nn.Module = parser.get_parsed_content("network_def")
+    network = make_network(network_config)
     network.load_state_dict(weights)
     _check_shapes(network.eval(), channels=channels, size=divisor)
     return weights
+
+
+def make_network(network_config: Mapping[str, Any]) -> torch.nn.Module:
+    """Return the network that a configuration describes, with weights of its own."""
+    parser = ConfigParser({"network_def": dict(network_config)})
+    network: torch.nn.Module = parser.get_parsed_content("network_def")
+    return network
 
 
 @torch.inference_mode()

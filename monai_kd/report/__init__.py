@@ -1,8 +1,28 @@
-"""A run's saved measurements as a table, a figure and a page. Files in, files out."""
+"""A run's saved measurements, or a case's segmentation, as tables, figures and pages.
 
-from monai_kd.report.figure import write_figure
-from monai_kd.report.page import write_report
-from monai_kd.report.summary import show_results
-from monai_kd.report.table import make_table
+Files in, files out. Each name is imported when it is asked for: a case's page needs no matplotlib.
+"""
 
-__all__ = ["make_table", "show_results", "write_figure", "write_report"]
+from importlib import import_module
+from types import MappingProxyType
+from typing import Any
+
+_HOMES = MappingProxyType(
+    {
+        "make_table": "table",
+        "show_results": "summary",
+        "write_case_page": "case_page",
+        "write_figure": "figure",
+        "write_report": "page",
+    }
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(_HOMES)

@@ -8,13 +8,13 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
 from matplotlib.image import imsave
 
 from monai_kd.files import replace_file
 from monai_kd.report.curves import draw_dice, draw_losses
 from monai_kd.report.slices import COLOURS, TISSUES, Image, Slices, paint_slice, read_slices
 from monai_kd.report.table import COSTS, list_rows
+from monai_kd.report.template import fill_template
 from monai_kd.report.words import NETWORKS, format_count, format_dice, format_ratio, format_verdict
 
 WHO = {"truth": "Truth", **NETWORKS}
@@ -25,11 +25,8 @@ def write_report(run_dir: str | os.PathLike[str]) -> Path:
     run = Path(run_dir)
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
     manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    template = environment.from_string(
-        Path(__file__).with_name("report.html").read_text(encoding="utf-8")
-    )
-    page = template.render(
+    page = fill_template(
+        "report.html",
         manifest=manifest,
         verdict=format_verdict(metrics),
         cost=_compare_costs(metrics["networks"]),

@@ -12,6 +12,8 @@ BREACHES = [
     ("data_prep/breach.py", "import torch", "data_prep knows neither torch nor monai_kd"),
     ("data_prep/breach.py", "import monai_kd.files", "data_prep knows neither torch nor monai_kd"),
     ("monai_kd/files.py", "import data_prep", "monai_kd does not import data_prep"),
+    ("monai_kd/prediction/breach.py", "import torch", "prediction starts within a second"),
+    ("monai_kd/prediction/breach.py", "import monai_kd.experiment", "imports downwards only"),
     ("monai_kd/data/breach.py", "import monai_kd.networks", "imports downwards only"),
     ("monai_kd/data/breach.py", "import nibabel", "data reads files"),
     ("monai_kd/networks/breach.py", "import ignite", "networks knows no engine"),

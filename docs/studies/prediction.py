@@ -1,0 +1,252 @@
+"""One case from files to mask, beside MONAI's zoo SegResNet and two floors: a Markdown page.
+
+    python -m docs.studies.prediction BUNDLE [--size 240 240 155] [--rounds 5] [--output FILE]
+
+Both pipelines read, segment and write the same phantom in one process, in turn, so that whatever
+else the machine does hits both alike. Times are medians without imports and loading of weights.
+SegResNet has random weights, which cost what trained ones cost.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from isal import isal_zlib
+from monai.inferers import SlidingWindowInfererAdapt
+from monai.networks.nets import SegResNet
+from monai.transforms import Compose, LoadImaged, NormalizeIntensityd, SaveImaged
+
+from data_prep import write_phantoms
+from data_prep.case import MODALITIES, Case, Dataset
+from data_prep.checks import inspect_case
+from data_prep.files import write_bytes
+from data_prep.layouts import find_dataset
+from data_prep.schemes import BRATS2023
+from docs.studies.benchmark.bounds import list_units
+from docs.studies.benchmark.machine import describe_machine
+from monai_kd.prediction.runtimes import Runtime, open_runtime
+from monai_kd.prediction.segmentation import segment, write_label
+from monai_kd.prediction.student import Student, read_student
+
+ZOO_DIVISOR = 16  # 240x240x155 voxels are one window of 240x240x160
+MOST_BYTES = 1200 * 2**20
+STAGES = ("read", "prepare", "infer", "restore", "write")
+MATMUL = 2048
+Times = dict[str, list[float]]
+# What a clinician waits for, in a process of its own; it tells its peak memory. The peak that
+# getrusage tells would be that of the process which started it, if that was larger.
+ALONE = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from data_prep.checks import inspect_case
+from data_prep.layouts import find_dataset
+from data_prep.schemes import BRATS2023
+from monai_kd.prediction.runtimes import open_runtime
+from monai_kd.prediction.segmentation import segment, write_label
+from monai_kd.prediction.student import read_student
+bundle, cases, output, threads = sys.argv[1:]
+student = read_student(Path(bundle))
+runtime = open_runtime(student, threads=int(threads))
+dataset = find_dataset(cases)
+case = replace(dataset.cases[0], label=None)
+inspection = inspect_case(case, dataset=dataset, threads=int(threads))
+found = segment(inspection, student, runtime, most_bytes=1200 * 2**20)
+write_label(found, Path(output), BRATS2023)
+print(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
+"""
+
+
+def main() -> None:
+    """Measure and write the page."""
+    options = _parse()
+    torch.set_num_threads(options.threads)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        cases = write_phantoms(folder / "cases", cases=1, size=tuple(options.size))
+        page = _measure(options, cases, folder)
+    write_bytes(options.output, page.encode())
+    sys.stdout.write(page)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Time one case beside the zoo's SegResNet.")
+    parser.add_argument("bundle", type=Path, help="a packed bundle with models/model.onnx")
+    parser.add_argument("--size", type=int, nargs=3, default=(240, 240, 155))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--output", type=Path, default=Path("docs/benchmarks/prediction.md"))
+    return parser.parse_args()
+
+
+def _measure(options: argparse.Namespace, cases: Path, folder: Path) -> str:
+    dataset = find_dataset(cases)
+    case = replace(dataset.cases[0], label=None)
+    student = read_student(options.bundle)
+    runtime = open_runtime(student, threads=options.threads)
+    ours: Times = {stage: [] for stage in (*STAGES, "all")}
+    zoo: Times = {stage: [] for stage in ("load and normalise", "infer", "save", "all")}
+    gzip: list[float] = []
+    peaks: list[float] = []
+    zoo_case = _open_zoo(folder / "zoo", _zoo_window(options.size))
+    window = _run_ours(case, dataset, student, runtime, folder, {s: [] for s in ours})  # warm up
+    for _ in range(options.rounds):
+        window = _run_ours(case, dataset, student, runtime, folder, ours)
+        gzip.append(_seconds(lambda: _inflate(case)))
+        peaks.append(_matmul_peak())
+        zoo_case(case, zoo)
+    alone = [_run_alone(options, cases, folder) for _ in range(options.rounds)]
+    macs = sum(unit.macs for unit in list_units(student.onnx_file, (1, 4, *window)))
+    floors = {"reading": median(gzip), "network": 2 * macs / median(peaks)}
+    return _format(options, runtime.name, window, ours, zoo, floors, alone)
+
+
+def _run_ours(
+    case: Case, dataset: Dataset, student: Student, runtime: Runtime, folder: Path, times: Times
+) -> tuple[int, int, int]:
+    began = time.perf_counter()
+    inspection = inspect_case(case, dataset=dataset, threads=runtime.threads)
+    read = time.perf_counter()
+    found = segment(inspection, student, runtime, most_bytes=MOST_BYTES)
+    segmented = time.perf_counter()
+    write_label(found, folder / "seg.nii.gz", BRATS2023)
+    ended = time.perf_counter()
+    stages = {"read": read - began} | found.seconds | {"write": ended - segmented}
+    for stage, taken in (stages | {"all": ended - began}).items():
+        times[stage].append(taken)
+    return found.window
+
+
+def _open_zoo(output: Path, window: list[int]) -> Callable[[Case, Times], None]:
+    """The zoo's `brats_mri_segmentation`: load, normalise, one window, threshold, save."""
+    network = SegResNet(
+        blocks_down=[1, 2, 2, 4],
+        blocks_up=[1, 1, 1],
+        init_filters=16,
+        in_channels=4,
+        out_channels=3,
+        dropout_prob=0.2,
+    ).eval()
+    load = Compose(
+        [
+            LoadImaged("image", ensure_channel_first=True),
+            NormalizeIntensityd("image", nonzero=True, channel_wise=True),
+        ]
+    )
+    inferer = SlidingWindowInfererAdapt(roi_size=window, sw_batch_size=1, overlap=0.5)
+    save = SaveImaged("pred", output_dir=output, resample=False, print_log=False)
+
+    @torch.inference_mode()
+    def run(case: Case, times: Times) -> None:
+        marks = [time.perf_counter()]
+        loaded = load({"image": [str(case.images[name].path) for name in MODALITIES]})
+        marks.append(time.perf_counter())
+        logits = inferer(loaded["image"][None], network)
+        marks.append(time.perf_counter())
+        save({"pred": (logits[0].sigmoid() > 0.5).to(torch.uint8)})
+        marks.append(time.perf_counter())
+        for stage, taken in zip(times, [*np.diff(marks), marks[-1] - marks[0]], strict=True):
+            times[stage].append(float(taken))
+
+    return run
+
+
+def _zoo_window(size: list[int]) -> list[int]:
+    return [-(-side // ZOO_DIVISOR) * ZOO_DIVISOR for side in size]
+
+
+def _inflate(case: Case) -> None:
+    """Read and decompress the bytes of all files, checksum included, and do nothing with them."""
+    for image in case.images.values():
+        isal_zlib.decompress(image.path.read_bytes(), wbits=31)
+
+
+def _matmul_peak() -> float:
+    """Operations per second of a large product of matrices on the same threads."""
+    one = torch.rand(MATMUL, MATMUL)
+    one @ one
+    return 2 * MATMUL**3 / min(_seconds(lambda: one @ one) for _ in range(5))
+
+
+def _run_alone(options: argparse.Namespace, cases: Path, folder: Path) -> tuple[float, float]:
+    """Seconds from a cold shell to the written mask, and the peak memory in MiB."""
+    arguments = [str(options.bundle), str(cases), str(folder / "alone.nii.gz")]
+    began = time.perf_counter()
+    finished = subprocess.run(  # noqa: S603 our own interpreter and script
+        [sys.executable, "-c", ALONE, *arguments, str(options.threads)],
+        capture_output=True,
+        check=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.getcwd()},
+    )
+    return time.perf_counter() - began, int(finished.stdout) / 1024
+
+
+def _seconds(step: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    step()
+    return time.perf_counter() - began
+
+
+def _format(
+    options: argparse.Namespace,
+    name: str,
+    window: tuple[int, ...],
+    ours: Times,
+    zoo: Times,
+    floors: dict[str, float],
+    alone: list[tuple[float, float]],
+) -> str:
+    own, theirs, least = median(ours["all"]), median(zoo["all"]), sum(floors.values())
+    rows = [f"| {stage} | {median(t):.3f} | {median(t) / own:.0%} |" for stage, t in ours.items()]
+    peers = [
+        f"| {stage} | {median(t):.2f} | {median(t) / theirs:.0%} |" for stage, t in zoo.items()
+    ]
+    cold, peak = (median(values) for values in zip(*alone, strict=True))
+    return "\n".join(
+        [
+            "# One case, from four files to the mask",
+            "",
+            f"Written by `python -m docs.studies.prediction`: a phantom of {options.size} voxels, "
+            f"{options.threads} threads, medians of {options.rounds} rounds in turn, {name}, "
+            f"window {list(window)}. {_tell_machine()}.",
+            "",
+            "| stage | seconds | share |",
+            "|---|---|---|",
+            *rows,
+            "",
+            f"The zoo's SegResNet pipeline in MONAI, one window of {_zoo_window(options.size)}:",
+            "",
+            "| stage | seconds | share |",
+            "|---|---|---|",
+            *peers,
+            "",
+            "| what | measured | wanted |",
+            "|---|---|---|",
+            f"| times faster than that | {theirs / own:.1f} | at least 30 |",
+            f"| floor of reading, fastest gzip, one thread, s | {floors['reading']:.3f} | |",
+            f"| floor of the network, its MACs at the matmul peak, s | {floors['network']:.3f} | |",
+            f"| times the two floors | {own / least:.2f} | at most 2.5 |",
+            f"| peak memory of a process, MiB | {peak:.0f} | at most 1229 |",
+            f"| cold shell to written mask, s | {cold:.2f} | under 2 |",
+            "",
+        ]
+    )
+
+
+def _tell_machine() -> str:
+    return ", ".join(f"{name} {fact}" for name, fact in describe_machine().items())
+
+
+if __name__ == "__main__":
+    main()

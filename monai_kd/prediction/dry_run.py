@@ -1,0 +1,97 @@
+"""What a run would do, without a file written: sequences, findings, window and time."""
+
+import time
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+
+from monai_kd.prediction.batch import Tally
+from monai_kd.prediction.case_run import check_names, describe_opened, judge_case
+from monai_kd.prediction.failures import explain, write_line
+from monai_kd.prediction.opened_case import OpenedCase, open_case, read_ahead
+from monai_kd.prediction.preparation import prepare_image
+from monai_kd.prediction.requests import Request
+from monai_kd.prediction.runtimes import Runtime
+from monai_kd.prediction.screen import Screen
+from monai_kd.prediction.student import Student
+from monai_kd.prediction.windows import BASE_BYTES, choose_window, place_windows
+
+PROBE_EDGE = 64  # voxels: large enough that a network works at its usual speed
+
+
+def rehearse(
+    requests: Sequence[Request],
+    *,
+    student: Student,
+    runtime: Runtime,
+    most_bytes: int,
+    screen: Screen,
+) -> Tally:
+    """Read and judge every case, and tell its window and about how long it would take."""
+    tally, total = Tally(), 0.0
+    per_voxel = _time_a_voxel(student, runtime)
+    for request, pending in read_ahead(requests, open_case):
+        try:
+            opened = pending.result()
+            try:
+                total += _rehearse_one(
+                    opened, student, runtime, most_bytes, per_voxel, tally, screen
+                )
+            finally:
+                opened.close()
+        except Exception as error:  # as in the run itself
+            tally.failed += 1
+            screen.complain(write_line(request.name, explain(error)), error)
+        del pending
+    screen.say(f"{tally.whole} of {len(requests)} cases can be segmented, in about {total:.0f} s")
+    return tally
+
+
+def _rehearse_one(
+    opened: OpenedCase,
+    student: Student,
+    runtime: Runtime,
+    most_bytes: int,
+    per_voxel: float,
+    tally: Tally,
+    screen: Screen,
+) -> float:
+    start = time.perf_counter()
+    check_names(opened)
+    screen.say(describe_opened(opened))
+    verdict = judge_case(opened, student)
+    scans = {
+        name: opened.inspection.scans[name]
+        for name in student.modalities
+        if name in opened.inspection.scans
+    }
+    image = prepare_image(
+        scans,
+        modalities=student.modalities,
+        spacing_mm=student.spacing_mm,
+        divisor=student.divisor,
+        threads=runtime.threads,
+    ).image
+    shape = (image.shape[1], image.shape[2], image.shape[3])
+    most_voxels = max(0, most_bytes - BASE_BYTES) // runtime.bytes_per_voxel
+    window = choose_window(shape, divisor=student.divisor, most_voxels=most_voxels)
+    count = prod(len(place_windows(s, edge)) for s, edge in zip(shape, window, strict=True))
+    around = 2 * (time.perf_counter() - start)  # what is done before is undone after
+    seconds = opened.seconds + around + count * prod(window) * per_voxel
+    for reason in verdict.reasons:
+        screen.say("  " + write_line(opened.request.name, [reason]))
+    tally.count({"verdict": verdict.name})
+    edges = " x ".join(map(str, window))
+    windows = f"window of {edges}" if count == 1 else f"{count} windows of {edges}"
+    screen.say(f"{opened.request.name}  {windows}  about {seconds:.1f} s   {verdict.name}")
+    return seconds
+
+
+def _time_a_voxel(student: Student, runtime: Runtime) -> float:
+    edge = -(-PROBE_EDGE // student.divisor) * student.divisor
+    image = np.zeros((len(student.modalities), edge, edge, edge), dtype=np.float32)
+    runtime.run(image)
+    start = time.perf_counter()
+    runtime.run(image)
+    return (time.perf_counter() - start) / edge**3

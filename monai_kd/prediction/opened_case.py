@@ -1,0 +1,77 @@
+"""One case with its voxels, and the next one read while it is computed."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeVar
+
+from data_prep.checks import Inspection, inspect_case
+from data_prep.layouts import find_dataset
+from monai_kd.prediction.dicom_series import DicomCase, convert_dicom
+from monai_kd.prediction.requests import Request
+
+Opened = TypeVar("Opened")
+
+
+@dataclass(frozen=True, eq=False)
+class OpenedCase:
+    """`staging` holds the scans of a DICOM case as files, as long as this object is open."""
+
+    request: Request
+    inspection: Inspection
+    seconds: float
+    dicom: DicomCase | None = None
+    staging: "TemporaryDirectory[str] | None" = None
+
+    def close(self) -> None:
+        """Remove what was only there for this case."""
+        if self.staging is not None:
+            self.staging.cleanup()
+
+
+def open_case(request: Request) -> OpenedCase:
+    """Read and check all scans of a case; a folder of DICOM is brought into files first."""
+    start = time.perf_counter()
+    if request.dicom is None:
+        inspection = inspect_case(request.case, dataset=request.dataset)
+        return OpenedCase(request, inspection, time.perf_counter() - start)
+    staging = TemporaryDirectory(prefix="monai-kd-")
+    try:
+        folder, dicom = convert_dicom(request.dicom, Path(staging.name))
+        dataset = find_dataset(folder, partial=True)
+        case = replace(dataset.cases[0], name=request.name, label=None)
+        inspection = inspect_case(case, dataset=dataset)
+    except BaseException:
+        staging.cleanup()
+        raise
+    found = replace(request, case=case, dataset=replace(dataset, layout="DICOM"))
+    return OpenedCase(found, inspection, time.perf_counter() - start, dicom, staging)
+
+
+def read_ahead(
+    requests: Sequence[Request], open_one: Callable[[Request], Opened]
+) -> Iterator[tuple[Request, Future[Opened]]]:
+    """Give each request with its case, the next being read meanwhile: two are held at the most.
+
+    The caller lets go of the one before it asks for the next.
+    """
+    following = iter(requests[1:])
+    with ThreadPoolExecutor(1, thread_name_prefix="reader") as pool:
+        pending = pool.submit(open_one, requests[0]) if requests else None
+        request = requests[0] if requests else None
+        try:
+            while pending is not None and request is not None:
+                current = (request, pending)
+                request = next(following, None)
+                pending = None
+                current[1].exception()
+                if request is not None:
+                    pending = pool.submit(open_one, request)
+                yield current
+                del current
+        finally:
+            if pending is not None:
+                pending.cancel()

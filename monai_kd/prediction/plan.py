@@ -1,0 +1,79 @@
+"""Which cases of a request this run has to do, in view of what lies in the output folder."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from data_prep.errors import DatasetError
+from data_prep.schemes import LabelScheme
+from monai_kd.prediction.batch import Tally
+from monai_kd.prediction.lock import Shard
+from monai_kd.prediction.opened_case import open_case
+from monai_kd.prediction.requests import Request
+from monai_kd.prediction.result_files import ResultFiles, find_change, read_record
+from monai_kd.prediction.screen import Screen
+from monai_kd.prediction.student import Student
+
+
+def take_shard(requests: Sequence[Request], shard: Shard) -> list[Request]:
+    """Return every n-th request of a stable order: all shards together have each case once."""
+    return list(requests[shard.number - 1 :: shard.count])
+
+
+def refuse_existing(requests: Iterable[Request], output: Path) -> None:
+    """Stop before anything that lies in the folder would be replaced."""
+    found = [ResultFiles(output, request.name).present for request in requests]
+    present = [path for path in found if path is not None]
+    if present:
+        raise DatasetError(
+            f"{output} holds results of {len(present)} of these {len(found)} cases, such as "
+            f"{present[0].name}; give --continue to keep what is still true, or --overwrite"
+        )
+
+
+def skip_whole(
+    requests: Iterable[Request],
+    output: Path,
+    *,
+    student: Student,
+    scheme: LabelScheme,
+    probabilities: bool,
+    tally: Tally,
+    screen: Screen,
+) -> list[Request]:
+    """Return the requests without a whole and true result; say of the others' why it is redone."""
+    redone = []
+    for request in requests:
+        files = ResultFiles(output, request.name)
+        wanted = map(files.probability, student.regions if probabilities else ())
+        change = (
+            None if files.present is None else _find_change(request, files, student, scheme, wanted)
+        )
+        record = read_record(files.record)
+        if files.present is None or change or record is None:
+            redone.append(request)
+            if change:
+                screen.say(f"{request.name}  done again: {change}")
+        else:
+            tally.count(record)
+            screen.say(f"{request.name}  whole, kept")
+    return redone
+
+
+def _find_change(
+    request: Request,
+    files: ResultFiles,
+    student: Student,
+    scheme: LabelScheme,
+    wanted: Iterable[Path],
+) -> str | None:
+    told = {"bundle_sha256": student.sha256, "scheme": scheme.name}
+    if request.dicom is None:
+        return find_change(files, request.case, wanted=wanted, **told)
+    try:
+        opened = open_case(request)
+    except DatasetError:  # it will be told when its turn comes
+        return "its DICOM files have changed"
+    try:
+        return find_change(files, opened.request.case, wanted=wanted, **told)
+    finally:
+        opened.close()

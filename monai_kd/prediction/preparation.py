@@ -1,0 +1,136 @@
+"""Scans to the image that the network reads: its grid, cut to the brain, normalised, padded."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.grid import Grid, choose_grid, grid_of, turn_to_ras
+from data_prep.memory import in_memory_order, memory_order
+from data_prep.scan import Scan
+from monai_kd.prediction.intensities import ROUNDING, write_normalised
+from monai_kd.prediction.resampling import index_matrix, resample_linear
+
+Array = NDArray[Any]
+Masks = NDArray[np.bool_]
+Box = tuple[slice, slice, slice]
+SURELY_BRAIN = int(1 / ROUNDING)  # where no number exceeds it, any but 0 is brain
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """`image` (C X Y Z) holds the voxels of `grid` that lie in `box`, at `inner`, and 0 around."""
+
+    image: NDArray[np.float32]
+    grid: Grid
+    box: Box
+    inner: Box
+
+
+def prepare_image(
+    scans: Mapping[str, Scan],
+    *,
+    modalities: Sequence[str],
+    spacing_mm: tuple[float, ...] | None,
+    divisor: int,
+    threads: int = 1,
+) -> Prepared:
+    """Do what `bundles/preprocessing.yaml` does; channels of absent modalities are 0.
+
+    The grid is that of the first scan, in the order of the modalities. The padding is split as
+    MONAI's sliding window splits it.
+    """
+    first = next(scans[name] for name in modalities if name in scans)
+    shape = first.voxels.shape
+    grid = choose_grid((shape[0], shape[1], shape[2]), first.affine, spacing_mm=spacing_mm)
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        volumes = dict(
+            zip(scans, pool.map(lambda s: _to_grid(s, grid), scans.values()), strict=True)
+        )
+        box = _find_box(list(volumes.values()), pool)
+        image, inner = _make_buffer(len(modalities), box, divisor)
+        targets = {name: image[channel][inner] for channel, name in enumerate(modalities)}
+        list(pool.map(lambda name: _fill(volumes[name][box], targets[name]), volumes))
+    return Prepared(image, grid, box, inner)
+
+
+def _to_grid(scan: Scan, grid: Grid) -> Array:
+    """Turn a scan to the grid: a view of it where no voxel has to move."""
+    shape = scan.voxels.shape
+    own = grid_of((shape[0], shape[1], shape[2]), scan.affine)
+    turned = turn_to_ras(scan.values, scan.affine)
+    if own.is_same(grid):
+        return turned
+    return resample_linear(turned, index_matrix(own, grid), grid.shape)
+
+
+def _find_box(volumes: Sequence[Array], pool: ThreadPoolExecutor) -> Box:
+    """Return the smallest box that holds the brain of all volumes; all if there is none."""
+    profiles = []
+    whole = all(volume.dtype.kind in "iu" for volume in volumes)
+    if whole:
+        profiles = list(pool.map(_profile_whole_numbers, volumes))
+        if all(_largest(volume) <= SURELY_BRAIN for volume in volumes):
+            return _join(profiles)
+    mean = np.mean([np.abs(volume).mean(dtype=np.float64) for volume in volumes])
+    threshold = ROUNDING * float(mean)
+    if not whole or threshold >= 1:
+        profiles = list(pool.map(lambda volume: _profile(volume, threshold), volumes))
+    return _join(profiles)
+
+
+def _profile_whole_numbers(volume: Array) -> list[Masks]:
+    """Tell where along each axis something is not 0; six times faster than voxel by voxel."""
+    (view,) = in_memory_order(volume)
+    plane = np.asarray(np.bitwise_or.reduce(view, axis=0) != 0)
+    outermost = np.array([np.count_nonzero(part) > 0 for part in view])
+    return _by_axis(volume, outermost, plane)
+
+
+def _profile(volume: Array, threshold: float) -> list[Masks]:
+    (view,) = in_memory_order(volume)
+    plane = np.zeros(view.shape[1:], dtype=np.bool_)
+    outermost = np.zeros(len(view), dtype=np.bool_)
+    for index, part in enumerate(view):
+        brain = np.abs(part) > threshold
+        outermost[index] = brain.any()
+        plane |= brain
+    return _by_axis(volume, outermost, plane)
+
+
+def _largest(volume: Array) -> int:
+    return max(int(volume.max()), -int(volume.min()))
+
+
+def _by_axis(volume: Array, outermost: Masks, plane: Masks) -> list[Masks]:
+    """Bring what was found in the order of the memory back to the volume's axes."""
+    found = (outermost, np.asarray(plane.any(axis=1)), np.asarray(plane.any(axis=0)))
+    order, signs = memory_order(volume)
+    present = dict(zip(order, found, strict=True))
+    return [present[axis][:: signs[axis]] for axis in range(3)]
+
+
+def _join(profiles: Sequence[Sequence[Masks]]) -> Box:
+    box = []
+    for axis in zip(*profiles, strict=True):
+        (inside,) = np.nonzero(np.any(axis, axis=0))
+        box.append(slice(int(inside[0]), int(inside[-1]) + 1) if inside.size else None)
+    sides = [len(axis) for axis in profiles[0]]
+    x, y, z = (part or slice(0, side) for part, side in zip(box, sides, strict=True))
+    return x, y, z
+
+
+def _make_buffer(channels: int, box: Box, divisor: int) -> tuple[NDArray[np.float32], Box]:
+    sides = [part.stop - part.start for part in box]
+    padded = [-(-side // divisor) * divisor for side in sides]
+    starts = [(whole - side) // 2 for whole, side in zip(padded, sides, strict=True)]
+    x, y, z = (slice(start, start + side) for start, side in zip(starts, sides, strict=True))
+    return np.zeros((channels, *padded), dtype=np.float32), (x, y, z)
+
+
+def _fill(block: Array, target: NDArray[np.float32]) -> None:
+    source, view = in_memory_order(block, target)
+    write_normalised(source, view)

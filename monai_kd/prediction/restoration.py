@@ -1,0 +1,87 @@
+"""Regions on the network's grid to one label on the scan's own voxels."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from data_prep.grid import Grid, grid_of, turn_to_ras
+from data_prep.scan import Scan
+from data_prep.schemes import LabelScheme, part_of_tumour
+from monai_kd.prediction.preparation import Box, Prepared
+from monai_kd.prediction.resampling import index_matrix, resample_linear
+
+Floats = NDArray[np.float32]
+Masks = NDArray[np.bool_]
+Labels = NDArray[np.uint8]
+
+
+def restore_label(
+    prepared: Prepared,
+    logits: Floats,
+    regions: Mapping[str, Masks],
+    *,
+    reference: Scan,
+    scheme: LabelScheme,
+) -> Labels:
+    """Bring regions to the reference scan's voxels, as they are stored; 0 beyond the brain.
+
+    `logits` and `regions`, in one order, lie on the grid and in the box of `prepared`. Where
+    voxels have to move, probabilities are interpolated and then cut: masks keep smooth borders.
+    """
+    shape = reference.voxels.shape
+    label = np.zeros(shape, dtype=np.uint8, order="F")
+    turned = turn_to_ras(label, reference.affine)  # a view: what is written there, is turned back
+    own = grid_of((shape[0], shape[1], shape[2]), reference.affine)
+    box = prepared.box
+    if not own.is_same(prepared.grid):
+        chances = dict(zip(regions, expit(logits), strict=True))
+        box = _reach(prepared, own)
+        regions = {name: _resample(chances[name], prepared, own.cut(box)) for name in regions}
+    turned[box] = _merge(regions, scheme)
+    return label
+
+
+def _merge(regions: Mapping[str, Masks], scheme: LabelScheme) -> Labels:
+    """One label of overlapping regions; the inner one wins, ET over TC over WT."""
+    values = {part_of_tumour(name): value for value, name in scheme.labels.items()}
+    label = regions["WT"].view(np.uint8) * np.uint8(values["oedema"])
+    np.copyto(label, np.uint8(values["core"]), where=regions["TC"])
+    np.copyto(label, np.uint8(values["enhancing"]), where=regions["ET"])
+    return label
+
+
+def _reach(prepared: Prepared, own: Grid) -> Box:
+    """The voxels of `own` that lie within a voxel of the network's grid around its box."""
+    cut = prepared.grid.cut(prepared.box)
+    corners = Grid((cut.shape[0] + 2, cut.shape[1] + 2, cut.shape[2] + 2), cut.affine).corners_mm
+    corners = corners - cut.affine[:3, :3].sum(axis=1)
+    places = (corners - own.affine[:3, 3]) @ np.linalg.inv(own.affine[:3, :3]).T
+    low, high = np.floor(places.min(axis=0)), np.ceil(places.max(axis=0)) + 1
+    edges = [
+        _at_edge(part, side) for part, side in zip(prepared.box, prepared.grid.shape, strict=True)
+    ]
+    sides = []
+    for axis, side in enumerate(own.shape):
+        start = 0 if edges[axis][0] else int(np.clip(low[axis], 0, side - 1))
+        stop = side if edges[axis][1] else int(np.clip(high[axis], start + 1, side))
+        sides.append(slice(start, stop))
+    return sides[0], sides[1], sides[2]
+
+
+def _resample(chances: Floats, prepared: Prepared, target: Grid) -> Masks:
+    """Read probabilities where the voxels of `target` lie; beyond the box they are 0."""
+    edges = [
+        _at_edge(part, side) for part, side in zip(prepared.box, prepared.grid.shape, strict=True)
+    ]
+    widths = [(int(not low), int(not high)) for low, high in edges]
+    padded = np.pad(chances, widths)
+    matrix = index_matrix(prepared.grid.cut(prepared.box), target)
+    matrix[:3, 3] += [low for low, _ in widths]
+    return resample_linear(padded, matrix, target.shape) >= 0.5
+
+
+def _at_edge(part: slice, side: int) -> tuple[bool, bool]:
+    """Whether the box begins and ends where the grid does: there, its values go on for ever."""
+    return part.start == 0, part.stop == side

@@ -1,0 +1,191 @@
+"""The student in OpenVINO, ONNX Runtime or torch: whichever is installed, and all agree."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.errors import DatasetError
+from data_prep.parallel import count_cores
+from monai_kd.prediction.student import MEND, Student
+
+Array = NDArray[np.float32]
+# What tells of a want of memory in the words of OpenVINO, oneDNN, ONNX Runtime and torch.
+_WANT_OF_MEMORY = ("bad_alloc", "bad alloc", "allocate", "out of memory", "not enough memory")
+# Only OpenVINO's converter of models, which we never call, would import what sends usage
+# statistics; without it the import takes a third of the time.
+UNWANTED = ("openvino.tools.ovc", "openvino_telemetry")
+
+
+class Runtime(Protocol):
+    """A student that is ready to run.
+
+    `bytes_per_voxel` was measured: how much the peak memory of the process grows by each voxel
+    of the image, its four channels and three regions counted in.
+    """
+
+    name: str
+    device: str
+    threads: int
+    bytes_per_voxel: int
+
+    def run(self, image: Array) -> Array:
+        """Return logits (R, D, H, W) of an image (C, D, H, W); the next call may overwrite them.
+
+        Raise a MemoryError where the image is too large.
+        """
+
+
+def open_runtime(student: Student, *, name: str = "auto", threads: int | None = None) -> Runtime:
+    """Load the student into a runtime; by default the first of them that can run it here."""
+    chosen = _choose(student) if name == "auto" else name
+    if chosen not in _RUNTIMES:
+        raise DatasetError(f"no runtime {name!r}, expected auto, {', '.join(_RUNTIMES)}")
+    if find_spec(chosen) is None:
+        extra = "" if chosen == "torch" else "[export]"
+        raise DatasetError(f"{chosen} is not installed: pip install 'monai_kd{extra}'")
+    return _RUNTIMES[chosen](student, threads or count_cores())
+
+
+def is_want_of_memory(error: BaseException) -> bool:
+    """Tell whether a runtime failed because the memory did not suffice."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in text for words in _WANT_OF_MEMORY)
+
+
+@contextmanager
+def hide_modules(modules: tuple[str, ...]) -> Iterator[None]:
+    """Let imports inside believe that modules are not installed, unless they are loaded already."""
+    hidden = [name for name in modules if name not in sys.modules]
+    loaded: dict[str, Any] = sys.modules
+    loaded.update(dict.fromkeys(hidden))
+    try:
+        yield
+    finally:
+        for name in hidden:
+            loaded.pop(name, None)
+
+
+class OpenVinoRuntime:
+    """The ONNX network in OpenVINO, on the processor."""
+
+    device = "CPU"
+    bytes_per_voxel = 120
+
+    def __init__(self, student: Student, threads: int) -> None:
+        file = _check_file(student.onnx_file)
+        with hide_modules(UNWANTED):
+            openvino = import_module("openvino")
+        self.name = f"openvino {openvino.__version__.partition('-')[0]}"
+        self.threads = threads
+        settings = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": threads,
+            "INFERENCE_PRECISION_HINT": "f32",  # the same mask on every processor
+        }
+        with _one_line(file):
+            compiled = openvino.Core().compile_model(file, "CPU", settings)
+            self._request = compiled.create_infer_request()
+
+    def run(self, image: Array) -> Array:
+        """Return logits (R, D, H, W), which the next call overwrites."""
+        with _memory_errors():
+            self._request.infer({0: image[None]}, share_inputs=True)
+        logits: Array = self._request.get_output_tensor().data[0]
+        return logits
+
+
+class OnnxRuntime:
+    """The ONNX network in ONNX Runtime, on the processor."""
+
+    device = "CPU"
+    bytes_per_voxel = 120
+
+    def __init__(self, student: Student, threads: int) -> None:
+        file = _check_file(student.onnx_file)
+        onnxruntime = import_module("onnxruntime")
+        self.name = f"onnxruntime {onnxruntime.__version__}"
+        self.threads = threads
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.enable_cpu_mem_arena = False  # it would keep the largest case's memory
+        options.log_severity_level = 4  # what fails is raised as well
+        with _one_line(file):
+            self._session = onnxruntime.InferenceSession(
+                file, options, providers=["CPUExecutionProvider"]
+            )
+
+    def run(self, image: Array) -> Array:
+        """Return logits (R, D, H, W)."""
+        with _memory_errors():
+            (logits,) = self._session.run(["logits"], {"image": image[None]})
+        first: Array = logits[0]
+        return first
+
+
+def _open_torch(student: Student, threads: int) -> Runtime:
+    file = _check_file(student.checkpoint)
+    module = import_module("monai_kd.prediction.torch_runtime")  # for torch alone imports seconds
+    with _one_line(file):
+        runtime: Runtime = module.TorchRuntime(student, threads)
+    return runtime
+
+
+_RUNTIMES: Mapping[str, Callable[[Student, int], Runtime]] = MappingProxyType(
+    {"openvino": OpenVinoRuntime, "onnxruntime": OnnxRuntime, "torch": _open_torch}
+)
+
+
+def _choose(student: Student) -> str:
+    files = {"torch": student.checkpoint}
+    for name in _RUNTIMES:
+        if files.get(name, student.onnx_file).is_file() and find_spec(name) is not None:
+            return name
+    raise DatasetError(
+        f"{student.folder} has no weights that can be run here: give a bundle with "
+        "models/model.onnx, and pip install 'monai_kd[export]'"
+    )
+
+
+def _check_file(file: Path) -> Path:
+    if not file.is_file():
+        raise DatasetError(f"no weights {file}: {MEND}")
+    return file
+
+
+@contextmanager
+def _one_line(file: Path) -> Iterator[None]:
+    """Say in one line that weights cannot be loaded, in whatever words the runtime said it."""
+    try:
+        yield
+    except DatasetError:
+        raise
+    except Exception as error:
+        if is_want_of_memory(error):
+            raise DatasetError(f"not enough memory to load {file}: close other programs") from error
+        raise DatasetError(
+            f"{file} holds no weights of this student ({_shorten(error)}): {MEND}"
+        ) from error
+
+
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    """Raise a MemoryError where a runtime says the same in an error of its own."""
+    try:
+        yield
+    except Exception as error:
+        if not is_want_of_memory(error):
+            raise
+        raise MemoryError(_shorten(error)) from error
+
+
+def _shorten(error: BaseException, most: int = 120) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= most else f"{text[:most]}..."

@@ -1,0 +1,90 @@
+"""What a run tells: results on stdout, failures on stderr, a bar for people, all in the log."""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from monai_kd.prediction.failures import one_line
+
+Advance = Callable[[str], None]
+
+
+class Screen:
+    """Where a run speaks; a reader who has gone away or a full disk never stops it."""
+
+    def __init__(
+        self, *, quiet: bool = False, debug: bool = False, log_file: Path | None = None
+    ) -> None:
+        self.quiet = quiet
+        self.debug = debug
+        self.log_file = log_file
+        self._heard = True
+
+    def say(self, line: str) -> None:
+        """Tell a result."""
+        self.note(line)
+        if self.quiet or not self._heard or sys.stdout is None:
+            return
+        try:
+            sys.stdout.write(one_line(line) + "\n")
+            sys.stdout.flush()
+        except OSError:  # as with `| head`; the interpreter would complain again as it ends
+            self._heard = False
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    def complain(self, line: str, error: BaseException | None = None) -> None:
+        """Tell what went wrong in one line; where it was comes with `debug`, and in the log."""
+        trace = "".join(traceback.format_exception(error)) if error else ""
+        with suppress(OSError, AttributeError):  # there is none where it was closed
+            sys.stderr.write(one_line(line) + "\n")
+            if self.debug:
+                sys.stderr.write(trace)
+        self.note(line)
+        self._log(trace)
+
+    def note(self, line: str) -> None:
+        """Keep a line in the log only."""
+        self._log(f"{datetime.now(UTC).isoformat(timespec='seconds')} {one_line(line)}\n")
+
+    @contextmanager
+    def progress(self, total: int) -> Iterator[Advance]:
+        """Draw a bar with the time left, if a person is watching; yield what moves it on."""
+        console = Console(stderr=True)
+        shared = sys.stdout is not None and sys.stdout.isatty()
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        hidden = self.quiet or total < 2 or sys.stderr is None or not console.is_terminal
+        with Progress(
+            *columns,
+            console=console,
+            disable=hidden,
+            transient=True,
+            redirect_stdout=shared,
+        ) as bar:
+            task = bar.add_task("Segmenting", total=total)
+
+            def advance(case: str) -> None:
+                bar.update(task, advance=1, description=one_line(case))
+
+            yield advance
+
+    def _log(self, text: str) -> None:
+        if self.log_file is not None and text:
+            with (
+                suppress(OSError),
+                self.log_file.open("a", encoding="utf-8", errors="backslashreplace") as file,
+            ):
+                file.write(text)

@@ -1,0 +1,137 @@
+"""One case to one mask: on the reference scan's own voxels, and written as they are stored."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from isal import igzip_lib
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from data_prep.checks import Inspection
+from data_prep.errors import DatasetError
+from data_prep.files import write_bytes
+from data_prep.grid import Grid
+from data_prep.scan import Scan
+from data_prep.schemes import LabelScheme, translate_labels
+from monai_kd.prediction.preparation import prepare_image
+from monai_kd.prediction.restoration import restore_label
+from monai_kd.prediction.runtimes import Runtime
+from monai_kd.prediction.student import Student
+from monai_kd.prediction.windows import infer
+
+Floats = NDArray[np.float32]
+Masks = NDArray[np.bool_]
+Labels = NDArray[np.uint8]
+COMPRESSION = 1  # of isal's 0 to 3: a mask is mostly 0, and higher levels gain next to nothing
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """A mask as the reference scan is stored, and its regions on the network's own grid.
+
+    `label` has the values of `scheme`. `regions`, and `probabilities` where they were asked for,
+    lie on `grid`: right, front, top, cut to the brain. `seconds` are those of each stage.
+    """
+
+    label: Labels
+    reference: Scan
+    regions: Mapping[str, Masks]
+    probabilities: Mapping[str, Floats] | None
+    grid: Grid
+    window: tuple[int, int, int]
+    runtime: str
+    seconds: dict[str, float]
+    scheme: LabelScheme
+
+
+def segment(
+    inspection: Inspection,
+    student: Student,
+    runtime: Runtime,
+    *,
+    most_bytes: int,
+    keep_probabilities: bool = False,
+) -> Segmentation:
+    """Segment a case that was read and checked; its first sequence is the reference."""
+    names = [name for name in student.modalities if name in inspection.scans]
+    if not names:
+        wanted = ", ".join(student.modalities)
+        raise DatasetError(f"{inspection.case.name} has no sequence that can be used of {wanted}")
+    watch = _Watch()
+    prepared = prepare_image(
+        {name: inspection.scans[name] for name in names},
+        modalities=student.modalities,
+        spacing_mm=student.spacing_mm,
+        divisor=student.divisor,
+        threads=runtime.threads,
+    )
+    watch.note("prepare")
+    found = infer(runtime, prepared.image, divisor=student.divisor, most_bytes=most_bytes)
+    watch.note("infer")
+    logits = found.logits[:, *prepared.inner]
+    regions = dict(zip(student.regions, logits > 0, strict=True))
+    chances = None
+    if keep_probabilities:
+        chances = dict(zip(student.regions, expit(logits), strict=True))
+    reference = inspection.scans[names[0]]
+    label = restore_label(prepared, logits, regions, reference=reference, scheme=student.scheme)
+    watch.note("restore")
+    return Segmentation(
+        label=label,
+        reference=reference,
+        regions=regions,
+        probabilities=chances,
+        grid=prepared.grid.cut(prepared.box),
+        window=found.window,
+        runtime=runtime.name,
+        seconds=watch.seconds,
+        scheme=student.scheme,
+    )
+
+
+def write_label(segmentation: Segmentation, path: Path, scheme: LabelScheme) -> None:
+    """Write the mask as `.nii.gz` in the values of `scheme`: whole under its name, or not at all.
+
+    The header is the reference scan's, affine and codes of both forms included; the description
+    names the scheme, and fields that may name the patient are blank.
+    """
+    voxels = segmentation.label.tobytes(order="F")
+    values = translate_labels(segmentation.scheme, scheme)
+    if any(value != stands for value, stands in values.items()):
+        table = bytearray(range(256))
+        for value, stands in values.items():
+            table[value] = stands
+        voxels = voxels.translate(bytes(table))
+    header = _write_header(segmentation.reference, segmentation.label.shape, scheme)
+    compressed = igzip_lib.compress(header + voxels, COMPRESSION, igzip_lib.COMP_GZIP)
+    write_bytes(path, compressed)
+
+
+class _Watch:
+    """Seconds since the last stage has ended."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def note(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.seconds[stage] = now - self._last
+        self._last = now
+
+
+def _write_header(reference: Scan, shape: tuple[int, ...], scheme: LabelScheme) -> bytes:
+    header = reference.header.copy()
+    header.set_data_shape(shape)
+    header.set_data_dtype(np.uint8)
+    header["vox_offset"] = header.sizeof_hdr + 4  # four zero bytes: no extension follows
+    header["scl_slope"], header["scl_inter"] = 1, 0
+    header["cal_min"], header["cal_max"] = 0, 0
+    header["descrip"] = f"monai_kd {scheme}".encode()[:79]
+    for field in ("aux_file", "db_name", "intent_name"):
+        if field in header:
+            header[field] = b""
+    return bytes(header.binaryblock) + bytes(4)

@@ -1,0 +1,20 @@
+"""Volumes of regions in ml, in the voxels of the scan as it was given."""
+
+import numpy as np
+import numpy.typing as npt
+
+from data_prep.schemes import LabelScheme
+
+MM3_PER_ML = 1000.0
+
+
+def measure_volumes(
+    label: npt.NDArray[np.integer], affine: npt.NDArray[np.float64], scheme: LabelScheme
+) -> dict[str, float]:
+    """Return the ml of each region of `scheme` in a label; the affine tells the size of a voxel."""
+    voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) / MM3_PER_ML
+    counts = np.bincount(label.ravel(order="K"), minlength=max(scheme.labels) + 1)
+    return {
+        region: float(counts[list(values)].sum()) * voxel_ml
+        for region, values in scheme.regions.items()
+    }

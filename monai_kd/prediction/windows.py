@@ -1,0 +1,104 @@
+"""As few windows as the memory allows over an image, joined without seams."""
+
+import logging
+from dataclasses import dataclass
+from functools import reduce
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.errors import DatasetError
+from monai_kd.prediction.runtimes import Runtime
+
+Array = NDArray[np.float32]
+Shape = tuple[int, int, int]
+OVERLAP = 0.25  # of a window's edge, at the least
+SIGMA = 0.125  # of a window's edge: the weight of a voxel falls with its distance to the centre
+LEAST_WEIGHT = 1e-3  # so that no voxel's weights add up to nothing
+BASE_BYTES = (
+    450 * 2**20
+)  # of the interpreter with the runtime (torch needs most) and a case as read
+_LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Inference:
+    """Logits (R X Y Z) of an image, and the window in which they were found."""
+
+    logits: Array
+    window: Shape
+
+
+def infer(runtime: Runtime, image: Array, *, divisor: int, most_bytes: int) -> Inference:
+    """Run the network on an image (C X Y Z) in windows that fit into `most_bytes` of memory.
+
+    Where the memory does not suffice all the same, windows of half the size are tried, and so on.
+    """
+    shape = (image.shape[1], image.shape[2], image.shape[3])
+    most_voxels = max(0, most_bytes - BASE_BYTES) // runtime.bytes_per_voxel
+    while True:
+        window = choose_window(shape, divisor=divisor, most_voxels=most_voxels)
+        try:
+            return Inference(_run_windows(runtime, image, window), window)
+        except MemoryError as error:
+            if max(window) <= divisor:
+                raise DatasetError("not enough memory for the smallest window") from error
+            most_voxels = int(np.prod(window)) // 2
+            _LOGGER.warning("not enough memory for a window of %s: trying half of it", window)
+
+
+def choose_window(shape: Shape, *, divisor: int, most_voxels: int) -> Shape:
+    """Return the whole shape if it has at most so many voxels, else the largest equal parts.
+
+    The longest edge is cut first. Every edge is a multiple of `divisor`, as those of `shape` are.
+    """
+    parts = [1, 1, 1]
+    while True:
+        edges = [_edge(side, count, divisor) for side, count in zip(shape, parts, strict=True)]
+        if np.prod(edges) <= most_voxels or max(edges) <= divisor:
+            return edges[0], edges[1], edges[2]
+        parts[int(np.argmax(edges))] += 1
+
+
+def place_windows(side: int, edge: int) -> list[int]:
+    """Return where windows of that edge start along a side, evenly and as few as overlap enough."""
+    if edge >= side:
+        return [0]
+    count = int(np.ceil((side - edge) / (edge * (1 - OVERLAP)))) + 1
+    return [round(start) for start in np.linspace(0, side - edge, count).tolist()]
+
+
+def _edge(side: int, count: int, divisor: int) -> int:
+    """The edge of `count` windows that overlap and together are as long as the side."""
+    least = side / (1 + (count - 1) * (1 - OVERLAP))
+    return min(side, max(1, int(np.ceil(least / divisor))) * divisor)
+
+
+def _run_windows(runtime: Runtime, image: Array, window: Shape) -> Array:
+    shape = image.shape[1:]
+    if window == shape:
+        return runtime.run(image)
+    weight = _weigh(window)
+    starts = [place_windows(side, edge) for side, edge in zip(shape, window, strict=True)]
+    total = np.zeros(shape, dtype=np.float32)
+    logits = np.zeros((0, *shape), dtype=np.float32)
+    for corner in product(*starts):
+        inside = tuple(
+            slice(start, start + edge) for start, edge in zip(corner, window, strict=True)
+        )
+        found = runtime.run(np.ascontiguousarray(image[:, *inside]))
+        if not len(logits):  # only now it is known how many regions there are
+            logits = np.zeros((len(found), *shape), dtype=np.float32)
+        logits[:, *inside] += found * weight
+        total[inside] += weight
+    logits /= total
+    return logits
+
+
+def _weigh(window: Shape) -> Array:
+    """A Gaussian around the window's centre, largest 1."""
+    axes = [np.arange(edge) - (edge - 1) / 2 for edge in window]
+    bells = [np.exp(-0.5 * (axis / (SIGMA * len(axis))) ** 2) for axis in axes]
+    weight = reduce(np.multiply.outer, bells)
+    return np.asarray(np.maximum(weight / weight.max(), LEAST_WEIGHT), dtype=np.float32)
