@@ -1,15 +1,29 @@
-"""Turns what a person downloads into what training reads: checked, voxelised, listed. Once."""
+"""Turns what a person downloads into what training reads: checked, voxelised, listed. Once.
 
-from data_prep.datalist import Split, write_datalist
-from data_prep.errors import DatasetError
-from data_prep.locating import prepare_voxels, voxelise_cases
-from data_prep.phantom import write_phantoms
+Each name is imported when it is asked for: to check or to segment a scan needs no voxel store.
+"""
 
-__all__ = [
-    "DatasetError",
-    "Split",
-    "prepare_voxels",
-    "voxelise_cases",
-    "write_datalist",
-    "write_phantoms",
-]
+from importlib import import_module
+from types import MappingProxyType
+from typing import Any
+
+_HOMES = MappingProxyType(
+    {
+        "DatasetError": "errors",
+        "Split": "datalist",
+        "prepare_voxels": "locating",
+        "voxelise_cases": "locating",
+        "write_datalist": "datalist",
+        "write_phantoms": "phantom",
+    }
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(_HOMES)

@@ -1,66 +1,19 @@
-"""The commands on data: check, voxelise, phantoms. Each parses, calls one function, tells."""
+"""The commands voxelise and phantoms. Each parses, calls one function, tells."""
 
 import argparse
 import sys
 from collections.abc import Sequence
-from errno import ENOSPC
-from io import TextIOWrapper
 from math import inf
 from pathlib import Path
 from typing import Any
 
-from data_prep.case import Dataset
-from data_prep.checks import check_dataset
-from data_prep.checks.report import error_lines, write_html, write_json_report, write_summary
-from data_prep.datalist import write_datalist, write_raw_datalist
+from data_prep.checks.report import error_lines
+from data_prep.command_line import add_source, add_workers, find_source
+from data_prep.datalist import write_datalist
 from data_prep.errors import DatasetError
-from data_prep.layouts import find_dataset
 from data_prep.phantom import LAYOUTS, TASKS, write_phantoms
 from data_prep.phantom.corruptions import CORRUPTIONS, corrupt
-from data_prep.schemes import SCHEMES
 from data_prep.voxels import VoxelSettings, voxelise
-
-CANNOT = 2
-INTERRUPTED = 130
-
-
-def run_command(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
-    """Run the command that the arguments name; return its exit code, faults told in one line."""
-    options = parser.parse_args(arguments)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # names of files can hold any bytes
-    try:
-        code: int = options.run(options)
-    except (DatasetError, OSError) as error:
-        full = isinstance(error, OSError) and error.errno == ENOSPC
-        mend = "; make room, and the same command goes on" if full else ""
-        sys.stderr.write(f"{parser.prog}: {error}{mend}\n")
-        return CANNOT
-    except KeyboardInterrupt:
-        sys.stderr.write(f"{parser.prog}: interrupted; the same command goes on\n")
-        return INTERRUPTED
-    return code
-
-
-def add_check(commands: Any) -> None:
-    """Add `check` to a parser's commands."""
-    parser = commands.add_parser(
-        "check",
-        help="look for faults in a folder of scans",
-        description="Recognise the layout of a folder of scans, read every file to its last byte, "
-        "and tell what is wrong with which file and how to mend it. Nothing in the folder is "
-        "changed.",
-        epilog="Exit code: 0 every case can be used, 1 some cases cannot, 2 none can, or the "
-        "command is wrong.",
-    )
-    _add_source(parser)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the findings as JSON")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write them as one HTML page")
-    parser.add_argument(
-        "--datalist", type=Path, metavar="FILE", help="list the sound cases in a dataset.json"
-    )
-    parser.set_defaults(run=_check)
 
 
 def add_voxelise(commands: Any) -> None:
@@ -73,7 +26,7 @@ def add_voxelise(commands: Any) -> None:
         "still true is reused, so an interrupted command is simply given again.",
         epilog="Exit code: 0 every case is there, 1 some are left out, 2 none can be used.",
     )
-    _add_source(parser)
+    add_source(parser)
     parser.add_argument("output", type=Path, metavar="OUT", help="the folder to write")
     parser.add_argument(
         "--spacing",
@@ -136,61 +89,15 @@ def add_phantoms(commands: Any) -> None:
         help="damage a case of the first layout; may be repeated. Ways: "
         + ", ".join(sorted(CORRUPTIONS)),
     )
-    _add_workers(parser)
+    add_workers(parser)
     parser.set_defaults(run=_phantoms)
-
-
-def _add_source(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, metavar="DIR", help="the folder of scans")
-    parser.add_argument(
-        "--labels",
-        metavar="SCHEME",
-        help=f"what the label values mean, where names do not tell: {', '.join(SCHEMES)}",
-    )
-    parser.add_argument(
-        "--order",
-        metavar="M,M,...",
-        help="modalities of files numbered _0000, _0001, ... as in t1,t1ce,t2,flair",
-    )
-    _add_workers(parser)
-
-
-def _add_workers(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--workers", type=int, metavar="N", help="processes (one per core)")
-
-
-def _find(options: argparse.Namespace) -> Dataset:
-    order = [name.strip() for name in options.order.split(",")] if options.order else None
-    return find_dataset(options.folder, labels=options.labels, order=order)
-
-
-def _check(options: argparse.Namespace) -> int:
-    dataset = _find(options)
-    for output in (options.json, options.html, options.datalist):
-        _spare_the_data(output, dataset)
-    report = check_dataset(dataset, workers=options.workers)
-    sys.stdout.write(write_summary(report))
-    sys.stderr.writelines(f"{line}\n" for line in error_lines(report))
-    if options.json:
-        write_json_report(report, options.json)
-    if options.html:
-        write_html(report, options.html)
-    if options.datalist:
-        write_raw_datalist(report, output_file=options.datalist)
-    return report.exit_code
-
-
-def _spare_the_data(output: Path | None, dataset: Dataset) -> None:
-    """Stop before anything is written among the scans, or where nothing can be."""
-    if output and output.resolve().is_relative_to(dataset.root.resolve()):
-        raise DatasetError(f"{output} lies in the data set; write to another place")
-    if output and output.is_dir():
-        raise DatasetError(f"{output} is a folder, expected the name of a file")
 
 
 def _voxelise(options: argparse.Namespace) -> int:
     settings = VoxelSettings(spacing_mm=_spacing(options.spacing))
-    report = voxelise(_find(options), options.output, settings=settings, workers=options.workers)
+    report = voxelise(
+        find_source(options), options.output, settings=settings, workers=options.workers
+    )
     sys.stderr.writelines(f"{line}\n" for line in error_lines(report))
     datalist = write_datalist(options.output, output_file=options.output / "dataset.json")
     sys.stdout.write(f"{report.summary}; the list is {datalist}\n")

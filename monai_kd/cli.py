@@ -3,20 +3,32 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
+from types import MappingProxyType
 
-from data_prep.commands import add_check, run_command
-from monai_kd.prediction.command import add_predict
+from data_prep.command_line import run_command
+
+# Where each command adds itself; only the one that is named is loaded, for some load for seconds.
+COMMANDS = MappingProxyType(
+    {
+        "check": ("data_prep.checks.command", "add_check"),
+        "predict": ("monai_kd.prediction.command", "add_predict"),
+    }
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(
         prog="monai-kd", description="Distilled segmentation of 3D medical images."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    add_check(commands)
-    add_predict(commands)
-    return run_command(parser, arguments)
+    named = [name for name in given[:1] if name in COMMANDS]
+    for name in named or COMMANDS:
+        module, add_command = COMMANDS[name]
+        getattr(import_module(module), add_command)(commands)
+    return run_command(parser, given)
 
 
 if __name__ == "__main__":

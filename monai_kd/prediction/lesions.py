@@ -8,8 +8,8 @@ import numpy.typing as npt
 from nibabel.affines import apply_affine
 from scipy import ndimage
 
+from data_prep.crop import find_brain
 from data_prep.grid import Grid
-from data_prep.voxels.crop import find_brain
 
 SPECK_ML = 0.05  # 50 voxels of 1 mm: BraTS 2023 leaves out what is smaller when it counts lesions
 NEIGHBOURS = np.ones((3, 3, 3), dtype=bool)  # 26: corners touch

@@ -13,6 +13,8 @@ from data_prep.layouts import find_dataset
 from monai_kd.prediction.dicom_series import DicomCase, convert_dicom
 from monai_kd.prediction.requests import Request
 
+THREADS = 2  # that read and check, while the network computes the case before
+
 Opened = TypeVar("Opened")
 
 
@@ -36,14 +38,14 @@ def open_case(request: Request) -> OpenedCase:
     """Read and check all scans of a case; a folder of DICOM is brought into files first."""
     start = time.perf_counter()
     if request.dicom is None:
-        inspection = inspect_case(request.case, dataset=request.dataset)
+        inspection = inspect_case(request.case, dataset=request.dataset, threads=THREADS)
         return OpenedCase(request, inspection, time.perf_counter() - start)
     staging = TemporaryDirectory(prefix="monai-kd-")
     try:
         folder, dicom = convert_dicom(request.dicom, Path(staging.name))
         dataset = find_dataset(folder, partial=True)
         case = replace(dataset.cases[0], name=request.name, label=None)
-        inspection = inspect_case(case, dataset=dataset)
+        inspection = inspect_case(case, dataset=dataset, threads=THREADS)
     except BaseException:
         staging.cleanup()
         raise

@@ -1,10 +1,13 @@
 """What is written down about one case, beside its segmentation."""
 
 import platform
+import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -101,6 +104,9 @@ def tool_name() -> str:
 
 def peak_memory_mib() -> int | None:
     """The most memory that this process has held so far; None where nobody can tell."""
+    with suppress(OSError):  # a child's `ru_maxrss` begins at its parent's; this does not
+        found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text("ascii"))
+        return int(found[1]) // 2**10 if found else None
     try:
         import resource  # noqa: PLC0415  (absent from Windows)
     except ImportError:

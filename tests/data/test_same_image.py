@@ -12,7 +12,7 @@ from nibabel.affines import from_matvec
 from scipy.spatial.transform import Rotation
 
 from data_prep import voxelise_cases
-from data_prep.voxels.normalisation import measure
+from data_prep.normalisation import measure
 from monai_kd.data.voxels import normalise, read_block
 from monai_kd.inference import NormalizeBraind
 

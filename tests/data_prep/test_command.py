@@ -8,7 +8,7 @@ from errno import ENOSPC
 import pytest
 
 from data_prep.__main__ import main
-from data_prep.commands import run_command
+from data_prep.command_line import run_command
 from monai_kd import cli
 
 

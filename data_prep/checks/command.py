@@ -1,0 +1,57 @@
+"""The command `check`: parses, calls one function, tells."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from data_prep.case import Dataset
+from data_prep.checks.dataset import check_dataset
+from data_prep.checks.report import error_lines, write_html, write_json_report, write_summary
+from data_prep.command_line import add_source, find_source
+from data_prep.datalist import write_raw_datalist
+from data_prep.errors import DatasetError
+
+
+def add_check(commands: Any) -> None:
+    """Add `check` to a parser's commands."""
+    parser = commands.add_parser(
+        "check",
+        help="look for faults in a folder of scans",
+        description="Recognise the layout of a folder of scans, read every file to its last byte, "
+        "and tell what is wrong with which file and how to mend it. Nothing in the folder is "
+        "changed.",
+        epilog="Exit code: 0 every case can be used, 1 some cases cannot, 2 none can, or the "
+        "command is wrong.",
+    )
+    add_source(parser)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the findings as JSON")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write them as one HTML page")
+    parser.add_argument(
+        "--datalist", type=Path, metavar="FILE", help="list the sound cases in a dataset.json"
+    )
+    parser.set_defaults(run=_check)
+
+
+def _check(options: argparse.Namespace) -> int:
+    dataset = find_source(options)
+    for output in (options.json, options.html, options.datalist):
+        _spare_the_data(output, dataset)
+    report = check_dataset(dataset, workers=options.workers)
+    sys.stdout.write(write_summary(report))
+    sys.stderr.writelines(f"{line}\n" for line in error_lines(report))
+    if options.json:
+        write_json_report(report, options.json)
+    if options.html:
+        write_html(report, options.html)
+    if options.datalist:
+        write_raw_datalist(report, output_file=options.datalist)
+    return report.exit_code
+
+
+def _spare_the_data(output: Path | None, dataset: Dataset) -> None:
+    """Stop before anything is written among the scans, or where nothing can be."""
+    if output and output.resolve().is_relative_to(dataset.root.resolve()):
+        raise DatasetError(f"{output} lies in the data set; write to another place")
+    if output and output.is_dir():
+        raise DatasetError(f"{output} is a folder, expected the name of a file")

@@ -1,0 +1,62 @@
+"""What the commands on data share: their common arguments, and faults told in one line."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from errno import ENOSPC
+from io import TextIOWrapper
+from pathlib import Path
+
+from data_prep.case import Dataset
+from data_prep.errors import DatasetError
+from data_prep.layouts import find_dataset
+from data_prep.schemes import SCHEMES
+
+CANNOT = 2
+INTERRUPTED = 130
+
+
+def run_command(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
+    """Run the command that the arguments name; return its exit code, faults told in one line."""
+    options = parser.parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files can hold any bytes
+    try:
+        code: int = options.run(options)
+    except (DatasetError, OSError) as error:
+        full = isinstance(error, OSError) and error.errno == ENOSPC
+        mend = "; make room, and the same command goes on" if full else ""
+        sys.stderr.write(f"{parser.prog}: {error}{mend}\n")
+        return CANNOT
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{parser.prog}: interrupted; the same command goes on\n")
+        return INTERRUPTED
+    return code
+
+
+def add_source(parser: argparse.ArgumentParser) -> None:
+    """Add the folder of scans, and what its names do not tell."""
+    parser.add_argument("folder", type=Path, metavar="DIR", help="the folder of scans")
+    parser.add_argument(
+        "--labels",
+        metavar="SCHEME",
+        help=f"what the label values mean, where names do not tell: {', '.join(SCHEMES)}",
+    )
+    parser.add_argument(
+        "--order",
+        metavar="M,M,...",
+        help="modalities of files numbered _0000, _0001, ... as in t1,t1ce,t2,flair",
+    )
+    add_workers(parser)
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """Add the number of processes."""
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (one per core)")
+
+
+def find_source(options: argparse.Namespace) -> Dataset:
+    """Recognise the folder that was given."""
+    order = [name.strip() for name in options.order.split(",")] if options.order else None
+    return find_dataset(options.folder, labels=options.labels, order=order)
