@@ -20,6 +20,8 @@ from data_prep.findings import errors_of
 from data_prep.rules import Rule
 from data_prep.schemes import LabelScheme
 from monai_kd.prediction.agreement import MirroredRuntime, measure_agreement
+from monai_kd.prediction.dicom_segmentation import Algorithm, write_dicom_segmentation
+from monai_kd.prediction.dicom_series import DicomCase
 from monai_kd.prediction.failures import LeftOutError, reasons_of
 from monai_kd.prediction.intervals import Calibration, read_calibration
 from monai_kd.prediction.lesions import find_lesions
@@ -71,6 +73,8 @@ class CaseRun:
         try:
             stages = {"read": opened.seconds, "judge": judged}
             write_label(segmentation, files.label, self.scheme)
+            if opened.dicom is not None:
+                self._write_dicom(opened.dicom, segmentation, files.dicom)
             if self.keep_probabilities:
                 write_probabilities(segmentation, files)
             stages["write"] = time.perf_counter() - written
@@ -89,6 +93,17 @@ class CaseRun:
             runtime,
             most_bytes=self.most_bytes,
             keep_probabilities=self.keep_probabilities,
+        )
+
+    def _write_dicom(self, case: DicomCase, segmentation: Segmentation, path: Path) -> None:
+        reference = next(name for name in self.student.modalities if name in case.series)
+        student = self.student
+        write_dicom_segmentation(
+            segmentation.label,
+            case.series[reference],
+            path,
+            scheme=segmentation.scheme,
+            algorithm=Algorithm(student.name, student.version, student.sha256),
         )
 
     def _ask_again(self, inspection: Inspection, first: Segmentation) -> dict[str, float]:
@@ -179,7 +194,11 @@ def describe_opened(opened: OpenedCase) -> str:
         return line
     spacing = np.linalg.norm(first.affine[:3, :3], axis=0)
     same = bool(np.ptp(spacing) < 1e-3)
-    return f"{line}  {write_mm(spacing[:1] if same else spacing)} mm"
+    told = [f"{line}  {write_mm(spacing[:1] if same else spacing)} mm"]
+    if opened.dicom is not None:
+        told += [f"  {name}: {series}" for name, series in opened.dicom.mapping.items()]
+        told += [f"  {note}" for note in opened.dicom.notes]
+    return "\n".join(told)
 
 
 def write_probabilities(segmentation: Segmentation, files: ResultFiles) -> None:

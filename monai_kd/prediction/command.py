@@ -59,7 +59,12 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         help="a folder of one case or of many, a 4D file, or a folder of DICOM",
     )
     for modality in MODALITIES:
-        parser.add_argument(f"--{modality}", type=Path, metavar="FILE", help=f"the {modality} scan")
+        parser.add_argument(
+            f"--{modality}",
+            type=Path,
+            metavar="FILE",
+            help=f"the {modality} scan; with a folder of DICOM, its series",
+        )
     parser.add_argument(
         "--order",
         metavar="M,M,...",
@@ -140,8 +145,8 @@ def _predict(options: argparse.Namespace) -> int:
 
 def _find(options: argparse.Namespace) -> list[Request]:
     given = {name: getattr(options, name) for name in MODALITIES if getattr(options, name)}
-    if bool(given) == bool(options.inputs):
-        raise DatasetError("give either INPUT or the files of one case by --t1 --t1ce --t2 --flair")
+    if not (given or options.inputs):
+        raise DatasetError("give INPUT, or the files of one case by --t1 --t1ce --t2 --flair")
     order = [name.strip() for name in options.order.split(",")] if options.order else None
     return find_requests(options.inputs, sequences=given, order=order)
 

@@ -42,7 +42,7 @@ def open_case(request: Request) -> OpenedCase:
         return OpenedCase(request, inspection, time.perf_counter() - start)
     staging = TemporaryDirectory(prefix="monai-kd-")
     try:
-        folder, dicom = convert_dicom(request.dicom, Path(staging.name))
+        folder, dicom = convert_dicom(request.dicom, Path(staging.name), choices=request.series)
         dataset = find_dataset(folder, partial=True)
         case = replace(dataset.cases[0], name=request.name, label=None)
         inspection = inspect_case(case, dataset=dataset, threads=THREADS)

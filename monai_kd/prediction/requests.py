@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from data_prep.case import MODALITIES, UNKNOWN, Case, Dataset, ImageFile
@@ -20,7 +20,8 @@ from monai_kd.prediction.loose_names import find_loosely, name_channels
 class Request:
     """One case to segment, without its label; `findings` are errors that its names alone show.
 
-    Which files a case in `dicom`, a folder, has is found when it is opened.
+    Which files a case in `dicom`, a folder, has is found when it is opened; `series` names those
+    of sequences that its headers do not tell.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Request:
     dataset: Dataset
     findings: tuple[Finding, ...] = ()
     dicom: Path | None = None
+    series: Mapping[str, str] = field(default_factory=dict)
 
 
 def find_requests(
@@ -36,15 +38,16 @@ def find_requests(
     sequences: Mapping[str, Path] | None = None,
     order: Sequence[str] | None = None,
 ) -> list[Request]:
-    """List the cases in `inputs`, and the one whose files `sequences` names, in a stable order.
+    """List the cases in `inputs`, in a stable order, or the one whose files `sequences` names.
 
-    A case may lack modalities. Two cases of one name would overwrite one another, so they are
-    refused before any work.
+    Beside a folder of DICOM, `sequences` names series by number, description or UID. A case may
+    lack modalities. Two cases of one name would overwrite one another, so they are refused before
+    any work.
     """
     paths = dict.fromkeys(Path(os.path.abspath(path)) for path in inputs)
     found = [request for path in paths for request in _find(path, order)]
     if sequences:
-        found.append(_from_files(sequences))
+        found = _with_series(found, sequences) if found else [_from_files(sequences)]
     _check_names(found)
     return sorted(found, key=lambda request: request.name)
 
@@ -80,6 +83,15 @@ def _in_folder(folder: Path, order: Sequence[str] | None) -> list[Request]:
     if not requests:
         raise DatasetError(f"no case with an image in {folder}")
     return requests
+
+
+def _with_series(found: Sequence[Request], sequences: Mapping[str, Path]) -> list[Request]:
+    if len(found) != 1 or found[0].dicom is None:
+        raise DatasetError(
+            "give either INPUT or the files of one case by --t1 --t1ce --t2 --flair; beside one "
+            "folder of DICOM these options name series"
+        )
+    return [replace(found[0], series={name: str(told) for name, told in sequences.items()})]
 
 
 def _from_dicom(folder: Path) -> Request:
