@@ -22,6 +22,7 @@ RUN_ELSEWHERE = {
 }
 
 CHECK = "monai-kd check FOLDER"
+PREDICT = "monai-kd predict FOLDER -o OUT --bundle runs/phantom/bundle"
 
 
 def run_block(block, *, folder):
@@ -41,7 +42,7 @@ def run_block(block, *, folder):
 def project(finished_run, tmp_path):
     """A folder in which `runs/phantom` is the finished run, and FOLDER holds one case's files."""
     shutil.copytree(finished_run.folder / "bundle", tmp_path / "runs/phantom/bundle")
-    folder = tmp_path / "runs/phantom/bundle/FOLDER"
+    folder = tmp_path / "FOLDER"
     folder.mkdir()
     case = next(finished_run.runs.glob("phantoms-*/HGG/*"))
     for name in ("t1ce", "t1", "t2", "flair"):
@@ -53,7 +54,7 @@ def test_every_command_of_the_readme_is_run_somewhere():
     assert len(BLOCKS) == 6
     for block in BLOCKS:
         command = block.strip()
-        tried = command == CHECK or command.startswith("cd runs/phantom/bundle\n")
+        tried = command in (CHECK, PREDICT) or command.startswith("cd runs/phantom/bundle\n")
         assert tried or command in RUN_ELSEWHERE, command
     ci = (ROOT / ".ci/run").read_text()
     assert all(command in ci for command, place in RUN_ELSEWHERE.items() if place == ".ci/run")
@@ -80,13 +81,14 @@ def test_the_sharers_command_accepts_the_bundle(project):
     assert finished.returncode == 0, finished.stderr[-2000:]
 
 
-def test_the_clinicians_command_writes_one_mask_on_the_scans_grid(project):
-    (block,) = [block for block in BLOCKS if "--dataset_dir FOLDER" in block]
-    finished = run_block(block, folder=project)
+def test_the_clinicians_command_writes_mask_record_and_report_of_a_case(project):
+    assert f"{PREDICT}\n" in BLOCKS
+    finished = run_block(PREDICT, folder=project)
     assert finished.returncode == 0, finished.stderr[-2000:]
-    bundle = project / "runs/phantom/bundle"
-    mask = nibabel.load(bundle / "output/t1ce_seg.nii.gz")
-    scan = nibabel.load(bundle / "FOLDER/t1ce.nii.gz")
+    written = {path.name for path in (project / "OUT").iterdir()}
+    assert {"FOLDER_seg.nii.gz", "FOLDER.json", "FOLDER_report.html"} <= written
+    mask = nibabel.load(project / "OUT/FOLDER_seg.nii.gz")
+    scan = nibabel.load(project / "FOLDER/t1ce.nii.gz")
     assert mask.get_data_dtype() == np.uint8
     assert mask.shape == scan.shape
     np.testing.assert_allclose(mask.affine, scan.affine)
