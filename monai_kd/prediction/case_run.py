@@ -21,7 +21,6 @@ from data_prep.rules import Rule
 from data_prep.schemes import LabelScheme
 from monai_kd.prediction.agreement import MirroredRuntime, measure_agreement
 from monai_kd.prediction.dicom_segmentation import Algorithm, write_dicom_segmentation
-from monai_kd.prediction.dicom_series import DicomCase
 from monai_kd.prediction.failures import LeftOutError, reasons_of
 from monai_kd.prediction.intervals import Calibration, read_calibration
 from monai_kd.prediction.lesions import find_lesions
@@ -32,7 +31,7 @@ from monai_kd.prediction.result_files import ResultFiles
 from monai_kd.prediction.runtimes import Runtime
 from monai_kd.prediction.segmentation import Segmentation, segment, write_label
 from monai_kd.prediction.student import Student
-from monai_kd.prediction.verdict import REFUSE, Reason, Verdict, judge
+from monai_kd.prediction.verdict import CHECK, REFUSE, Reason, Verdict, judge
 from monai_kd.prediction.volumes import measure_volumes
 
 Record = dict[str, Any]
@@ -61,7 +60,8 @@ class CaseRun:
         """
         check_names(opened)
         inspection = opened.inspection
-        tell(describe_opened(opened))
+        for line in describe_opened(opened):
+            tell(line)
         start = time.perf_counter()
         verdict = judge_case(opened, self.student)
         judged = time.perf_counter() - start
@@ -74,7 +74,7 @@ class CaseRun:
             stages = {"read": opened.seconds, "judge": judged}
             write_label(segmentation, files.label, self.scheme)
             if opened.dicom is not None:
-                self._write_dicom(opened.dicom, segmentation, files.dicom)
+                verdict = self._write_dicom(opened, segmentation, files.dicom, verdict)
             if self.keep_probabilities:
                 write_probabilities(segmentation, files)
             stages["write"] = time.perf_counter() - written
@@ -95,16 +95,24 @@ class CaseRun:
             keep_probabilities=self.keep_probabilities,
         )
 
-    def _write_dicom(self, case: DicomCase, segmentation: Segmentation, path: Path) -> None:
-        reference = next(name for name in self.student.modalities if name in case.series)
-        student = self.student
-        write_dicom_segmentation(
-            segmentation.label,
-            case.series[reference],
-            path,
-            scheme=segmentation.scheme,
-            algorithm=Algorithm(student.name, student.version, student.sha256),
-        )
+    def _write_dicom(
+        self, opened: OpenedCase, segmentation: Segmentation, path: Path, verdict: Verdict
+    ) -> Verdict:
+        """Write the mask as DICOM, too; headers that do not do for it are a reason to check."""
+        student, scans = self.student, opened.inspection.scans
+        reference = next(name for name in student.modalities if name in scans)
+        try:
+            write_dicom_segmentation(
+                segmentation.label,
+                opened.dicom.series[reference],  # type: ignore[union-attr]  # a DICOM case has it
+                path,
+                scheme=segmentation.scheme,
+                algorithm=Algorithm(student.name, student.version, student.sha256),
+            )
+        except DatasetError as error:
+            reason = Reason("W704", "warning", "", f"no DICOM segmentation: {error}")
+            return Verdict(CHECK, (reason, *verdict.reasons))
+        return verdict
 
     def _ask_again(self, inspection: Inspection, first: Segmentation) -> dict[str, float]:
         if self.calibration is None:
@@ -130,6 +138,7 @@ class CaseRun:
             region: self.calibration.interval(region, volume, agreement=agreement[region])
             for region, volume in volumes.items()
             if self.calibration is not None
+            and inspection.scans.keys() >= {*self.student.modalities}
         }
         return build_record(
             inspection,
@@ -186,19 +195,19 @@ def _read_metadata(student: Student) -> dict[str, Any]:
     return content
 
 
-def describe_opened(opened: OpenedCase) -> str:
-    """Say which sequences were found, by which names, and of what voxels."""
+def describe_opened(opened: OpenedCase) -> list[str]:
+    """Say in lines which sequences were found, by which names, and of what voxels."""
     first = next(iter(opened.inspection.scans.values()), None)
     line = describe_request(opened.request)
     if first is None:
-        return line
+        return [line]
     spacing = np.linalg.norm(first.affine[:3, :3], axis=0)
     same = bool(np.ptp(spacing) < 1e-3)
     told = [f"{line}  {write_mm(spacing[:1] if same else spacing)} mm"]
     if opened.dicom is not None:
         told += [f"  {name}: {series}" for name, series in opened.dicom.mapping.items()]
         told += [f"  {note}" for note in opened.dicom.notes]
-    return "\n".join(told)
+    return told
 
 
 def write_probabilities(segmentation: Segmentation, files: ResultFiles) -> None:

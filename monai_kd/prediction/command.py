@@ -134,6 +134,8 @@ def _predict(options: argparse.Namespace) -> int:
     requests = _find(options)
     check_place(options.output, options.inputs, requests)
     mine = take_shard(requests, options.shard)
+    if not (options.goes_on or options.overwrite):
+        refuse_existing(mine, options.output)
     if options.dry_run:
         return _rehearse(options, student, mine)
     prepare_folder(options.output)
@@ -147,6 +149,8 @@ def _find(options: argparse.Namespace) -> list[Request]:
     given = {name: getattr(options, name) for name in MODALITIES if getattr(options, name)}
     if not (given or options.inputs):
         raise DatasetError("give INPUT, or the files of one case by --t1 --t1ce --t2 --flair")
+    if options.order and not options.inputs:
+        raise DatasetError("--order tells what numbers mean; --t1 and its like name the files")
     order = [name.strip() for name in options.order.split(",")] if options.order else None
     return find_requests(options.inputs, sequences=given, order=order)
 
@@ -165,8 +169,6 @@ def _rehearse(options: argparse.Namespace, student: Student, requests: Sequence[
 
 def _segment(options: argparse.Namespace, student: Student, requests: Sequence[Request]) -> int:
     output, scheme, tally = options.output, choose_scheme(options.labels), Tally()
-    if not (options.goes_on or options.overwrite):
-        refuse_existing(requests, output)
     screen = Screen(quiet=options.quiet, debug=options.debug, log_file=output / LOG)
     if options.goes_on:
         requests = skip_whole(
@@ -175,6 +177,7 @@ def _segment(options: argparse.Namespace, student: Student, requests: Sequence[R
             student=student,
             scheme=scheme,
             probabilities=options.probabilities,
+            reports=options.report,
             tally=tally,
             screen=screen,
         )

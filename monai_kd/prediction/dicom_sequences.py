@@ -143,7 +143,7 @@ def _by_contrast(kind: str, name: str, header: Any) -> tuple[tuple[str, ...], st
     """Part t1 into t1 and t1ce; other kinds stay what they are, with contrast agent or without."""
     if kind != "t1":
         return (kind,), ""
-    told = f"{name} {_words(header.get('SeriesDescription'))}"
+    told = f"{name} {_words(read_text(header, 'SeriesDescription'))}"
     told = re.sub(_NOT_OF_CONTRAST, " ", told)
     rest = re.sub(_WITHOUT, " ", told)
     without = rest != told

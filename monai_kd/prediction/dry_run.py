@@ -59,7 +59,8 @@ def _rehearse_one(
 ) -> float:
     start = time.perf_counter()
     check_names(opened)
-    screen.say(describe_opened(opened))
+    for line in describe_opened(opened):
+        screen.say(line)
     verdict = judge_case(opened, student)
     scans = {
         name: opened.inspection.scans[name]

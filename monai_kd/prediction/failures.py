@@ -37,7 +37,7 @@ def explain(error: Exception) -> list[Reason]:
         detail = error.strerror or type(error).__name__
         return [Reason("E702", "error", file, f"{detail} - check the disk and who may use it")]
     if isinstance(error, MemoryError) or "not enough memory" in str(error):
-        mend = "close other programs, or give a smaller --max-ram"
+        mend = "close other programs, or give another --max-ram"
         return [Reason("E703", "error", "", f"not enough memory - {mend}")]
     if isinstance(error, DatasetError):
         return [_reason(Rule.NOT_UNDERSTOOD, "", str(error))]

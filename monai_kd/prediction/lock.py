@@ -3,6 +3,7 @@
 import os
 import re
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -10,10 +11,10 @@ from pathlib import Path
 
 from data_prep.errors import DatasetError
 
-try:
+if sys.platform == "win32":
+    import msvcrt
+else:
     import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 _NAME = re.compile(r"\.predict(?:-(\d+)-of-(\d+))?\.lock")
 
@@ -47,9 +48,12 @@ def hold_folder(folder: Path, shard: Shard = WHOLE) -> Iterator[None]:
                 raise _in_use(other)
         yield
     finally:
-        with suppress(OSError):  # Windows keeps the open file, which is void once we are gone
+        if sys.platform == "win32":  # which removes no open file
+            os.close(descriptor)
+        with suppress(OSError):
             own.unlink()
-        os.close(descriptor)
+        if sys.platform != "win32":
+            os.close(descriptor)
 
 
 def _between(shard: Shard) -> str:
@@ -91,8 +95,11 @@ def _is_held(path: Path) -> bool:
 
 
 def _lock(descriptor: int, path: Path) -> bool:
-    if fcntl is None:
-        return not _is_alive(path)
+    if sys.platform == "win32":
+        with suppress(OSError):
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+            return True
+        return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -105,10 +112,12 @@ def _lock(descriptor: int, path: Path) -> bool:
 def _is_alive(path: Path) -> bool:
     """Tell whether the process that wrote the file is at work; on another machine it may be."""
     process, host = _owner(path)
-    if process in (0, os.getpid()):
+    if process == 0:
         return False
     if host != socket.gethostname():
         return True
+    if process == os.getpid():
+        return False
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -119,7 +128,9 @@ def _is_alive(path: Path) -> bool:
 
 
 def _owner(path: Path) -> tuple[int, str]:
-    words = path.read_text(encoding="utf-8", errors="replace").split() if path.exists() else []
+    words: list[str] = []
+    with suppress(OSError):  # absent; on Windows, locked
+        words = path.read_text(encoding="utf-8", errors="replace").split()
     known = len(words) == 2 and words[0].isdigit()
     return (int(words[0]), words[1]) if known else (0, "")
 

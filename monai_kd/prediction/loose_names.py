@@ -18,6 +18,7 @@ from data_prep.layouts.parts import (
 )
 from data_prep.layouts.tasks import canonical_names
 
+BY_NAME = "sequences by name"
 _NUMBERED = re.compile(r"(.+)_(\d{4})")
 _DECATHLON = (re.compile(r"BRATS_\d+", re.IGNORECASE), ("flair", "t1", "t1ce", "t2"))
 _CONTRAST = {"c", "ce", "gd", "gad", "gadolinium", "km", "post", "postcontrast", "contrast"}
@@ -96,7 +97,7 @@ def _read_words(folder: Path, volumes: Sequence[Path]) -> Reading | None:
         place = (folder / volume).parent
         identity = Identity(place.name, volume.parent.as_posix(), place.name)
         parts.append(Part(identity, sequence, ImageFile(folder / volume)))
-    return _reading("sequences by name", MODALITIES, parts, strays) if parts else None
+    return _reading(BY_NAME, MODALITIES, parts, strays) if parts else None
 
 
 def _reading(

@@ -37,6 +37,7 @@ def skip_whole(
     student: Student,
     scheme: LabelScheme,
     probabilities: bool,
+    reports: bool,
     tally: Tally,
     screen: Screen,
 ) -> list[Request]:
@@ -44,7 +45,8 @@ def skip_whole(
     redone = []
     for request in requests:
         files = ResultFiles(output, request.name)
-        wanted = map(files.probability, student.regions if probabilities else ())
+        wanted = [files.probability(name) for name in student.regions if probabilities]
+        wanted += [files.report] if reports else []
         change = (
             None if files.present is None else _find_change(request, files, student, scheme, wanted)
         )
@@ -71,7 +73,7 @@ def _find_change(
         return find_change(files, request.case, wanted=wanted, **told)
     try:
         opened = open_case(request)
-    except DatasetError:  # it will be told when its turn comes
+    except Exception:  # it will be told when its turn comes
         return "its DICOM files have changed"
     try:
         return find_change(files, opened.request.case, wanted=wanted, **told)

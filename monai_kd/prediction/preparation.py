@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep.errors import DatasetError
 from data_prep.grid import Grid, choose_grid, grid_of, turn_to_ras
 from data_prep.memory import in_memory_order, memory_order
 from data_prep.scan import Scan
@@ -17,6 +18,7 @@ from monai_kd.prediction.resampling import index_matrix, resample_linear
 Array = NDArray[Any]
 Masks = NDArray[np.bool_]
 Box = tuple[slice, slice, slice]
+LEAST_KEPT = 0.5  # of the voxels that are not 0
 SURELY_BRAIN = int(1 / ROUNDING)  # where no number exceeds it, any but 0 is brain
 
 
@@ -75,11 +77,24 @@ def _find_box(volumes: Sequence[Array], pool: ThreadPoolExecutor) -> Box:
         profiles = list(pool.map(_profile_whole_numbers, volumes))
         if all(_largest(volume) <= SURELY_BRAIN for volume in volumes):
             return _join(profiles)
-    mean = np.mean([np.abs(volume).mean(dtype=np.float64) for volume in volumes])
-    threshold = ROUNDING * float(mean)
+    means = [float(np.abs(volume).mean(dtype=np.float64)) for volume in volumes]
+    for volume, mean in zip(volumes, means, strict=True):
+        _refuse_outshone(volume, ROUNDING * max(mean, float(np.mean(means))))
+    threshold = ROUNDING * float(np.mean(means))
     if not whole or threshold >= 1:
         profiles = list(pool.map(lambda volume: _profile(volume, threshold), volumes))
     return _join(profiles)
+
+
+def _refuse_outshone(volume: Array, threshold: float) -> None:
+    """Stop where so little counts as brain, beside a voxel of 1e30 or so, that no mask would be."""
+    size = np.abs(volume[::3, ::3, ::3])
+    present = np.count_nonzero(size)
+    if np.count_nonzero(size > threshold) < LEAST_KEPT * present:
+        raise DatasetError(
+            f"values up to {np.abs(volume).max():.3g} outshine all others, which would count as "
+            "background; export the scan again"
+        )
 
 
 def _profile_whole_numbers(volume: Array) -> list[Masks]:

@@ -13,7 +13,7 @@ from data_prep.layouts import find_dataset
 from data_prep.layouts.parts import stem_of
 from data_prep.rules import Rule
 from monai_kd.prediction.dicom_files import holds_dicom, printable
-from monai_kd.prediction.loose_names import find_loosely, name_channels
+from monai_kd.prediction.loose_names import BY_NAME, find_loosely, name_channels
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,9 @@ def _in_folder(folder: Path, order: Sequence[str] | None) -> list[Request]:
         dataset = find_dataset(folder, order=order, partial=True)
     except DatasetError:
         loose = find_loosely(folder, order)
-        if loose is None and holds_dicom(folder):
+        if loose is None and order is None and holds_dicom(folder):
             return [_from_dicom(folder)]
-        if loose is None:
+        if loose is None or (order and loose.layout == BY_NAME):  # else it would be ignored
             raise
         dataset = loose
     requests = list(_requests(dataset))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.case import Case
+from monai_kd.prediction.student import REGIONS
 
 FORMAT = 1
 LEFT_OUT = "left_out"  # the folder of what is told of cases without a result
@@ -51,14 +52,17 @@ class ResultFiles:
 
     def clear(self) -> None:
         """Remove what an earlier run has left, the record first."""
-        stale = (self.record, self.left_out, self.report, self.dicom, self.label)
-        for path in (*stale, *self.folder.glob(f"{_literal(self.case)}_*_probability.nii.gz")):
+        for path in (self.record, self.left_out, *self._results):
             path.unlink(missing_ok=True)
 
     @property
     def present(self) -> Path | None:
         """A file that a new result would replace."""
-        return next((path for path in (self.record, self.label) if path.exists()), None)
+        return next((path for path in (self.record, *self._results) if path.exists()), None)
+
+    @property
+    def _results(self) -> tuple[Path, ...]:
+        return (self.report, self.dicom, self.label, *map(self.probability, REGIONS))
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
@@ -88,14 +92,18 @@ def find_change(
         return "made with another bundle"
     if record.get("labels", {}).get("scheme") != scheme:
         return "made with other --labels"
-    return _find_changed_scan(record.get("sequences", {}), case)
+    return _find_changed_scan(record.get("sequences", {}), record.get("missing", ()), case)
 
 
-def _find_changed_scan(sequences: Mapping[str, Any], case: Case) -> str | None:
-    if set(sequences) != set(case.images):
+def _find_changed_scan(
+    sequences: Mapping[str, Any], missing: Iterable[str], case: Case
+) -> str | None:
+    """Compare all but the sequences that were empty and so are not told of."""
+    if not set(sequences) <= set(case.images) <= {*sequences, *missing}:
         return "made from other sequences"
     hashes = {path: _hash(path) for path in case.files}
-    for name, image in case.images.items():
+    for name in sequences:
+        image = case.images[name]
         known = sequences[name].get("sha256"), sequences[name].get("channel")
         if known != (hashes[image.path], image.channel):
             return f"{image.path.name} has changed"
@@ -110,7 +118,3 @@ def _hash(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return ""
-
-
-def _literal(name: str) -> str:
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)

@@ -45,13 +45,14 @@ class Runtime(Protocol):
 
 def open_runtime(student: Student, *, name: str = "auto", threads: int | None = None) -> Runtime:
     """Load the student into a runtime; by default the first of them that can run it here."""
-    chosen = _choose(student) if name == "auto" else name
-    if chosen not in _RUNTIMES:
+    if name == "auto":
+        return _open_first(student, threads or count_cores())
+    if name not in _RUNTIMES:
         raise DatasetError(f"no runtime {name!r}, expected auto, {', '.join(_RUNTIMES)}")
-    if find_spec(chosen) is None:
-        extra = "" if chosen == "torch" else "[export]"
-        raise DatasetError(f"{chosen} is not installed: pip install 'monai_kd{extra}'")
-    return _RUNTIMES[chosen](student, threads or count_cores())
+    if find_spec(name) is None:
+        extra = "" if name == "torch" else "[export]"
+        raise DatasetError(f"{name} is not installed: pip install 'monai_kd{extra}'")
+    return _open(name, student, threads or count_cores())
 
 
 def is_want_of_memory(error: BaseException) -> bool:
@@ -143,15 +144,31 @@ _RUNTIMES: Mapping[str, Callable[[Student, int], Runtime]] = MappingProxyType(
 )
 
 
-def _choose(student: Student) -> str:
+def _open_first(student: Student, threads: int) -> Runtime:
     files = {"torch": student.checkpoint}
+    fault: DatasetError | None = None
     for name in _RUNTIMES:
         if files.get(name, student.onnx_file).is_file() and find_spec(name) is not None:
-            return name
-    raise DatasetError(
+            try:
+                return _open(name, student, threads)
+            except DatasetError as error:
+                if not isinstance(error.__cause__, ImportError):
+                    raise
+                fault = fault or error
+    raise fault or DatasetError(
         f"{student.folder} has no weights that can be run here: give a bundle with "
         "models/model.onnx, and pip install 'monai_kd[export]'"
     )
+
+
+def _open(name: str, student: Student, threads: int) -> Runtime:
+    try:
+        return _RUNTIMES[name](student, threads)
+    except ImportError as error:
+        raise DatasetError(
+            f"{name} is installed but does not load ({_shorten(error)}): install it again, or "
+            "choose another --runtime"
+        ) from error
 
 
 def _check_file(file: Path) -> Path:

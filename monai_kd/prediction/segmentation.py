@@ -72,6 +72,11 @@ def segment(
     found = infer(runtime, prepared.image, divisor=student.divisor, most_bytes=most_bytes)
     watch.note("infer")
     logits = found.logits[:, *prepared.inner]
+    if not np.isfinite(logits.sum(dtype=np.float64)):  # else it would end as a mask without tumour
+        raise DatasetError(
+            "the student's answer is not finite: its weights are broken, or the scan's values are "
+            "far beyond what a float can hold; export the scan again, or pack the bundle again"
+        )
     regions = dict(zip(student.regions, logits > 0, strict=True))
     chances = None
     if keep_probabilities:

@@ -13,6 +13,7 @@ from monai_kd.prediction.runtimes import Runtime
 
 Array = NDArray[np.float32]
 Shape = tuple[int, int, int]
+LEAST_EDGE = 64  # of a window, or the image's own: a smaller one sees too little of a brain
 OVERLAP = 0.25  # of a window's edge, at the least
 SIGMA = 0.125  # of a window's edge: the weight of a voxel falls with its distance to the centre
 LEAST_WEIGHT = 1e-3  # so that no voxel's weights add up to nothing
@@ -39,11 +40,11 @@ def infer(runtime: Runtime, image: Array, *, divisor: int, most_bytes: int) -> I
     most_voxels = max(0, most_bytes - BASE_BYTES) // runtime.bytes_per_voxel
     while True:
         window = choose_window(shape, divisor=divisor, most_voxels=most_voxels)
+        if any(edge < min(LEAST_EDGE, side) for edge, side in zip(window, shape, strict=True)):
+            raise DatasetError(f"not enough memory for the smallest window, of {LEAST_EDGE} voxels")
         try:
             return Inference(_run_windows(runtime, image, window), window)
-        except MemoryError as error:
-            if max(window) <= divisor:
-                raise DatasetError("not enough memory for the smallest window") from error
+        except MemoryError:
             most_voxels = int(np.prod(window)) // 2
             _LOGGER.warning("not enough memory for a window of %s: trying half of it", window)
 

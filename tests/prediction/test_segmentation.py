@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import permutations, product
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from monai.bundle import ConfigWorkflow
 
 from data_prep.case import MODALITIES
 from data_prep.checks import Inspection
+from data_prep.errors import DatasetError
 from data_prep.schemes import BRATS2021, BRATS2023, MSD
+from monai_kd.prediction import windows
 from monai_kd.prediction.preparation import prepare_image
 from monai_kd.prediction.runtimes import Runtime, open_runtime
 from monai_kd.prediction.segmentation import Segmentation, segment, write_label
@@ -202,8 +205,13 @@ def test_runtimes_give_the_same_mask(
 
 
 def test_little_memory_gives_nearly_the_same_mask(
-    inspection: Inspection, student: Student, runtime: Runtime, straight: Segmentation
+    inspection: Inspection,
+    student: Student,
+    runtime: Runtime,
+    straight: Segmentation,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(windows, "LEAST_EDGE", 4)
     parts = segment(inspection, student, runtime, most_bytes=0)
     assert parts.window < straight.window
     assert parts.label.shape == straight.label.shape
@@ -256,3 +264,23 @@ def test_nifti_2_stays_so(
     written = nibabel.load(tmp_path / "seg.nii.gz")
     assert isinstance(written, nibabel.Nifti2Image)
     np.testing.assert_array_equal(written.dataobj, found.label)
+
+
+def test_an_answer_that_is_not_finite_is_no_mask(
+    inspection: Inspection, student: Student, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = runtime.run
+    monkeypatch.setattr(runtime, "run", lambda image: answer(image) * np.float32(np.nan))
+    with pytest.raises(DatasetError, match="not finite"):
+        segment(inspection, student, runtime, most_bytes=PLENTY)
+
+
+def test_one_voxel_that_outshines_the_brain_is_refused(
+    inspection: Inspection, student: Student, runtime: Runtime
+) -> None:
+    scan = inspection.scans["t1"]
+    voxels = scan.values.astype(np.float32)
+    voxels[tuple(side // 2 for side in voxels.shape)] = 1e30
+    spoilt = replace(inspection, scans={**inspection.scans, "t1": replace(scan, voxels=voxels)})
+    with pytest.raises(DatasetError, match="outshine"):
+        segment(spoilt, student, runtime, most_bytes=PLENTY)

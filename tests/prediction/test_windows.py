@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_prep.errors import DatasetError
+from monai_kd.prediction import windows
 from monai_kd.prediction.windows import BASE_BYTES, OVERLAP, choose_window, infer, place_windows
 
 EDGES = st.integers(1, 16).map(lambda n: 16 * n)
@@ -33,6 +34,11 @@ class VoxelwiseRuntime:
 
 def make_image() -> np.ndarray:
     return np.random.default_rng(0).normal(size=(4, 64, 48, 80)).astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def _small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(windows, "LEAST_EDGE", 16)
 
 
 def expect(image: np.ndarray) -> np.ndarray:
@@ -62,6 +68,12 @@ def test_want_of_memory_halves_the_window_and_says_so(caplog: pytest.LogCaptureF
     assert np.prod(found.window) <= 70_000
     assert "not enough memory for a window of (64, 48, 80)" in caplog.text
     np.testing.assert_allclose(found.logits, expect(image), atol=1e-5)
+
+
+def test_a_window_that_sees_too_little_is_no_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(windows, "LEAST_EDGE", 64)
+    with pytest.raises(DatasetError, match="smallest window, of 64 voxels"):
+        infer(VoxelwiseRuntime(), make_image(), divisor=16, most_bytes=BASE_BYTES)
 
 
 def test_memory_for_no_window_at_all_is_an_error() -> None:
