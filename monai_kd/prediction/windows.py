@@ -38,15 +38,20 @@ def infer(runtime: Runtime, image: Array, *, divisor: int, most_bytes: int) -> I
     """
     shape = (image.shape[1], image.shape[2], image.shape[3])
     most_voxels = max(0, most_bytes - BASE_BYTES) // runtime.bytes_per_voxel
+    failed: Shape | None = None
     while True:
         window = choose_window(shape, divisor=divisor, most_voxels=most_voxels)
-        if any(edge < min(LEAST_EDGE, side) for edge, side in zip(window, shape, strict=True)):
+        if window == failed or _sees_too_little(window, shape):
             raise DatasetError(f"not enough memory for the smallest window, of {LEAST_EDGE} voxels")
         try:
             return Inference(_run_windows(runtime, image, window), window)
         except MemoryError:
-            most_voxels = int(np.prod(window)) // 2
+            most_voxels, failed = int(np.prod(window)) // 2, window
             _LOGGER.warning("not enough memory for a window of %s: trying half of it", window)
+
+
+def _sees_too_little(window: Shape, shape: Shape) -> bool:
+    return any(edge < min(LEAST_EDGE, side) for edge, side in zip(window, shape, strict=True))
 
 
 def choose_window(shape: Shape, *, divisor: int, most_voxels: int) -> Shape:

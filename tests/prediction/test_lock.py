@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -80,11 +81,15 @@ def test_a_killed_run_leaves_no_lock_standing(tmp_path, holder):
     assert _try(tmp_path)
 
 
+def _refuse(descriptor: int, operation: int) -> None:
+    raise OSError(errno.ENOLCK, "No locks available")
+
+
 def test_without_locks_of_the_kernel_a_living_process_keeps_and_a_dead_one_does_not(
     tmp_path, holder, monkeypatch
 ):
     process = holder(WHOLE)
-    monkeypatch.setattr(lock, "fcntl", None)
+    monkeypatch.setattr(lock.fcntl, "flock", _refuse)
     with pytest.raises(DatasetError, match="in use"):
         _try(tmp_path)
     process.kill()
@@ -93,7 +98,7 @@ def test_without_locks_of_the_kernel_a_living_process_keeps_and_a_dead_one_does_
 
 
 def test_without_locks_of_the_kernel_another_machine_is_believed(tmp_path, monkeypatch):
-    monkeypatch.setattr(lock, "fcntl", None)
+    monkeypatch.setattr(lock.fcntl, "flock", _refuse)
     (tmp_path / ".predict.lock").write_text(f"{os.getpid() + 1} elsewhere\n")
     with pytest.raises(DatasetError, match="on elsewhere"):
         _try(tmp_path)
