@@ -19,6 +19,7 @@ INTERRUPTED = 130
 def run_command(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
     """Run the command that the arguments name; return its exit code, faults told in one line."""
     options = parser.parse_args(arguments)
+    goes_on = getattr(options, "mend", "the same command goes on")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names of files can hold any bytes
@@ -26,11 +27,11 @@ def run_command(parser: argparse.ArgumentParser, arguments: Sequence[str] | None
         code: int = options.run(options)
     except (DatasetError, OSError) as error:
         full = isinstance(error, OSError) and error.errno == ENOSPC
-        mend = "; make room, and the same command goes on" if full else ""
+        mend = f"; make room, and {goes_on}" if full else ""
         sys.stderr.write(f"{parser.prog}: {error}{mend}\n")
         return CANNOT
     except KeyboardInterrupt:
-        sys.stderr.write(f"{parser.prog}: interrupted; the same command goes on\n")
+        sys.stderr.write(f"{parser.prog}: interrupted; {goes_on}\n")
         return INTERRUPTED
     return code
 
@@ -48,7 +49,6 @@ def add_source(parser: argparse.ArgumentParser) -> None:
         metavar="M,M,...",
         help="modalities of files numbered _0000, _0001, ... as in t1,t1ce,t2,flair",
     )
-    add_workers(parser)
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:

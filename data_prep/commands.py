@@ -27,6 +27,7 @@ def add_voxelise(commands: Any) -> None:
         epilog="Exit code: 0 every case is there, 1 some are left out, 2 none can be used.",
     )
     add_source(parser)
+    add_workers(parser)
     parser.add_argument("output", type=Path, metavar="OUT", help="the folder to write")
     parser.add_argument(
         "--spacing",

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 from nibabel.affines import apply_affine, from_matvec
 from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
-from scipy import ndimage
 
 from data_prep.errors import DatasetError
 
@@ -140,7 +140,7 @@ def _resample(array: npt.NDArray[Any], own: Grid, grid: Grid, order: int) -> npt
         array = np.pad(array.astype(np.float32), 1, mode="edge")
         matrix[:3, 3] += 1
     resampled = np.asarray(
-        ndimage.affine_transform(
+        scipy.ndimage.affine_transform(
             array, matrix, output_shape=grid.shape, order=order, mode="grid-constant"
         )
     )

@@ -9,16 +9,6 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
 from typing import TypeVar
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-
 from data_prep.errors import DatasetError
 
 MOST_WORKERS = 61  # that Windows can wait for
@@ -68,17 +58,20 @@ def count_cores() -> int:
 
 
 def _watch(results: Iterable[Result], total: int, title: str) -> Iterator[Result]:
+    from rich import progress as bars  # noqa: PLC0415  (dear, and commands start without it)
+    from rich.console import Console  # noqa: PLC0415
+
     console = Console(stderr=True)
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TimeElapsedColumn(),
+        bars.TextColumn("left"),
+        bars.TimeRemainingColumn(),
     )
     hidden = not console.is_terminal
-    with Progress(*columns, console=console, disable=hidden, transient=True) as progress:
+    with bars.Progress(*columns, console=console, disable=hidden, transient=True) as progress:
         yield from progress.track(results, total=total, description=title)
 
 

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from importlib import import_module
 from types import MappingProxyType
 
-from data_prep.command_line import run_command
+from data_prep.command_line import INTERRUPTED, run_command
 
 # Where each command adds itself; only the one that is named is loaded, for some load for seconds.
 COMMANDS = MappingProxyType(
     {
+        "calibrate": ("monai_kd.prediction.calibrate_command", "add_calibrate"),
         "check": ("data_prep.checks.command", "add_check"),
         "predict": ("monai_kd.prediction.command", "add_predict"),
     }
@@ -20,6 +21,15 @@ COMMANDS = MappingProxyType(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     given = sys.argv[1:] if arguments is None else arguments
+    try:
+        parser = _load_parser(given)
+    except KeyboardInterrupt:
+        sys.stderr.write("monai-kd: interrupted before any work\n")
+        return INTERRUPTED
+    return run_command(parser, given)
+
+
+def _load_parser(given: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="monai-kd", description="Distilled segmentation of 3D medical images."
     )
@@ -28,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in named or COMMANDS:
         module, add_command = COMMANDS[name]
         getattr(import_module(module), add_command)(commands)
-    return run_command(parser, given)
+    return parser
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any
 from data_prep.case import Dataset
 from data_prep.checks.dataset import check_dataset
 from data_prep.checks.report import error_lines, write_html, write_json_report, write_summary
-from data_prep.command_line import add_source, find_source
+from data_prep.command_line import add_source, add_workers, find_source
 from data_prep.datalist import write_raw_datalist
 from data_prep.errors import DatasetError
 
@@ -25,6 +25,7 @@ def add_check(commands: Any) -> None:
         "command is wrong.",
     )
     add_source(parser)
+    add_workers(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the findings as JSON")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write them as one HTML page")
     parser.add_argument(

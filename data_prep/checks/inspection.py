@@ -155,7 +155,8 @@ class _Inspector:
             self._note(self.case.label, [fault_of_label])
 
     def _note(self, path: Path, faults: list[Fault], modality: str = "") -> None:
-        file = path.relative_to(self.dataset.root).as_posix()
+        root = self.dataset.root
+        file = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
         for rule, detail in faults:
             told = f"{modality}: {detail}" if modality else detail
             self.findings.append(Finding(rule, self.case.name, file, told))

@@ -13,6 +13,7 @@ from data_prep.scan import Scan
 
 SAMPLE = 200_000  # voxels that stand for all where a rule looks at the distribution
 FEWEST_VALUES = 16  # an image of 4 bits has as many
+LARGEST = 1e15  # the square of a larger one is near the end of what a float holds
 OUTLIER_RATIO = 5.0  # of the distance from the median to the 99.9th percentile
 LEAST_BACKGROUND = 0.05  # of the voxels; of a BraTS volume it is more than four fifths
 
@@ -35,6 +36,10 @@ def intensity_faults(values: npt.NDArray[Any], *, stripped: bool) -> Iterator[Fa
         yield from broken
         return
     lowest, highest = values.min(), values.max()
+    largest = max(abs(float(lowest)), abs(float(highest)))
+    if largest > LARGEST:
+        yield Rule.INFINITE, f"values up to {largest:.3g}, as no scanner gives them"
+        return
     if lowest == highest:
         rule = Rule.ALL_ZERO if lowest == 0 else Rule.CONSTANT
         yield rule, f"all {values.size} voxels are {lowest:g}"

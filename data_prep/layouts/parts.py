@@ -14,7 +14,8 @@ from data_prep.rules import Rule
 from data_prep.schemes import LabelScheme
 
 LABEL = "label"
-_ENDINGS = (".nii.gz", ".nii")
+_ENDINGS = (".nii.gz", ".nii", ".hdr", ".hdr.gz")  # a pair's header stands for both its files
+_ENDING = re.compile(r"\.(nii|hdr|img)(\.gz)?$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -69,14 +70,14 @@ def list_volumes(root: Path) -> list[Path]:
 
 
 def stem_of(volume: Path) -> str:
-    """The name without .nii or .nii.gz."""
-    return re.sub(r"\.nii(\.gz)?$", "", volume.name, flags=re.IGNORECASE)
+    """The name without .nii, or .hdr or .img of a pair, and .gz."""
+    return _ENDING.sub("", volume.name)
 
 
 def ending_of(volumes: Sequence[Path]) -> str:
     """The ending of most of the files."""
-    compressed = sum(volume.name.lower().endswith(".gz") for volume in volumes)
-    return ".nii.gz" if 2 * compressed >= len(volumes) else ".nii"
+    found = [match[0].lower() for volume in volumes if (match := _ENDING.search(volume.name))]
+    return max(_ENDINGS, key=found.count)
 
 
 def gather_cases(

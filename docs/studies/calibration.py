@@ -1,156 +1,134 @@
-"""Calibrate the volumes of a bundle, and measure intervals and verdicts on cases it never saw.
+"""Whether intervals hold what they promise, and verdicts fall on the right cases: Markdown tables.
 
-    python docs/studies/calibration.py BUNDLE [--cases FOLDER] [--size 96] [--unseen 100]
+    python -m docs.studies.calibration BUNDLE FOLDER [--size 64] [--validation 300] [--unseen 100]
 
-Without a folder of labelled cases phantoms are made: --validation of them teach the intervals,
---unseen others measure coverage. The calibration goes to --out, as JSON for the metadata of the
-bundle (key `calibration`); tables in Markdown go to the screen. A folder of cases is divided in
-two halves: the first teaches.
+Phantoms are made in FOLDER: those of one seed calibrate a copy of the bundle by `monai-kd
+calibrate`, those of another are segmented by `monai-kd predict`, whole and damaged. Neither seed
+made a phantom that anything was trained on.
 """
 
 import argparse
+import json
+import shutil
+import subprocess
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
+from statistics import median
+from typing import Any
 
 from data_prep import write_phantoms
-from data_prep.case import Case, Dataset
-from data_prep.checks import Inspection, inspect_case
-from data_prep.files import write_json
+from data_prep.checks import inspect_case
 from data_prep.layouts import find_dataset
 from data_prep.phantom.corruptions import corrupt
-from monai_kd.prediction.agreement import MirroredRuntime, measure_agreement
-from monai_kd.prediction.intervals import LEVEL, Calibration, VolumeCase, calibrate
-from monai_kd.prediction.runtimes import Runtime, open_runtime
-from monai_kd.prediction.segmentation import segment
-from monai_kd.prediction.student import Student, read_student
-from monai_kd.prediction.verdict import judge
+from monai_kd.prediction.calibrate_command import describe
+from monai_kd.prediction.calibration import read_calibration
+from monai_kd.prediction.student import read_student
 from monai_kd.prediction.volumes import measure_volumes
 
-MOST_BYTES = 2 * 2**30
-DAMAGES = ("swapped", "same-modality", "all-zero", "constant", "skull-on", "thick-slices")
-DAMAGED_CASES = 10  # of each kind
-VALIDATION_SEED, UNSEEN_SEED = 9001, 9002  # of no phantom that anything was trained on
+DAMAGES = ("swapped", "same-modality", "all-zero", "constant", "skull-on")
+VALIDATION_SEED, UNSEEN_SEED = 9001, 9002
+Records = Mapping[str, Mapping[str, Any]]
 
 
 def main() -> None:
-    """Calibrate, write, measure, tell."""
-    options = _read_options()
-    student = read_student(options.bundle)
-    runtime = open_runtime(student, name=options.runtime, threads=options.threads)
-    with tempfile.TemporaryDirectory() as scratch:
-        validation, unseen = _find_cases(options, Path(scratch))
-        calibration = calibrate(_predict(validation, student, runtime))
-        write_json(options.out, {"calibration": calibration.as_dict()})
-        _tell_coverage(calibration, _predict(unseen, student, runtime))
-        _tell_verdicts("good", unseen)
-        if options.cases is None:
-            for way in DAMAGES:
-                _tell_verdicts(way, _damage(unseen, way, Path(scratch) / way, options))
+    """Calibrate, predict, count."""
+    options = _parse()
+    bundle = options.folder / "bundle"
+    shutil.rmtree(options.folder, ignore_errors=True)
+    shutil.copytree(options.bundle, bundle)
+    validation = _make(options, "validation", VALIDATION_SEED, options.validation)
+    unseen = _make(options, "unseen", UNSEEN_SEED, options.unseen)
+    _run("calibrate", validation, "--bundle", bundle)
+    _tell_subsets(bundle)
+    good = _predict(unseen, bundle, options.folder / "good")
+    _tell_coverage(unseen, good)
+    rows = [("as it is", good)]
+    for way in DAMAGES:
+        damaged = _make(options, way, UNSEEN_SEED, options.unseen)
+        for case in find_dataset(damaged).cases:
+            corrupt(damaged, case.name, way)
+        rows.append((way, _predict(damaged, bundle, options.folder / f"{way}-results")))
+    _tell_verdicts(rows)
 
 
-def _read_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)  # fmt: skip  # noqa: E501
-    parser.add_argument("bundle", type=Path)
-    parser.add_argument("--cases", type=Path)
-    parser.add_argument("--out", type=Path, default=Path("calibration.json"))
-    parser.add_argument("--size", type=int, default=96)
-    parser.add_argument("--difficulty", type=float, default=1.0)
-    parser.add_argument("--validation", type=int, default=100)
-    parser.add_argument("--unseen", type=int, default=100)
-    parser.add_argument("--runtime", default="auto")
-    parser.add_argument("--threads", type=int, default=1)
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").splitlines()[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("bundle", type=Path, help="the folder of a student; it is copied")
+    parser.add_argument("folder", type=Path, help="for phantoms and results; replaced")
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--validation", type=int, default=300, help="phantoms to calibrate on")
+    parser.add_argument("--unseen", type=int, default=100, help="phantoms to predict")
     return parser.parse_args()
 
 
-def _find_cases(options: argparse.Namespace, scratch: Path) -> tuple[Dataset, Dataset]:
-    if options.cases is not None:
-        whole = find_dataset(options.cases)
-        half = len(whole.cases) // 2
-        return replace(whole, cases=whole.cases[:half]), replace(whole, cases=whole.cases[half:])
-    made = {
-        seed: write_phantoms(
-            scratch / str(seed),
-            cases=count,
-            size=options.size,
-            seed=seed,
-            difficulty=options.difficulty,
-            workers=options.threads,
-        )
-        for seed, count in ((VALIDATION_SEED, options.validation), (UNSEEN_SEED, options.unseen))
-    }
-    return find_dataset(made[VALIDATION_SEED]), find_dataset(made[UNSEEN_SEED])
+def _make(options: argparse.Namespace, name: str, seed: int, count: int) -> Path:
+    return write_phantoms(options.folder / name, cases=count, size=options.size, seed=seed)
 
 
-def _predict(dataset: Dataset, student: Student, runtime: Runtime) -> dict[str, list[VolumeCase]]:
-    found: dict[str, list[VolumeCase]] = {region: [] for region in student.regions}
+def _predict(scans: Path, bundle: Path, output: Path) -> Records:
+    """Records of the cases that were segmented, and of those that were not."""
+    _run("predict", scans, "--bundle", bundle, "-o", output, "--no-report")
+    files = [*output.glob("*.json"), *(output / "left_out").glob("*.json")]
+    records = [json.loads(file.read_bytes()) for file in files]
+    return {record["case"]: record for record in records}
+
+
+def _run(*words: object) -> None:
+    command = [sys.executable, "-m", "monai_kd.cli", *map(str, words), "--quiet"]
+    run = subprocess.run(command, check=False, stderr=subprocess.DEVNULL)  # noqa: S603
+    if run.returncode not in (0, 1, 3):
+        raise SystemExit(f"{' '.join(command)} ended with {run.returncode}")
+
+
+def _tell_subsets(bundle: Path) -> None:
+    calibration, student = read_calibration(bundle), read_student(bundle)
+    if calibration is not None:
+        _say("\n".join(describe(calibration, student)) + "\n")
+
+
+def _tell_coverage(scans: Path, records: Records) -> None:
+    truth = _measure_truth(scans)
+    _row("region", "true volume within the 90 % interval", "half the intervals, high / low")
+    _row(*["---"] * 3)
+    for region in next(iter(truth.values())):
+        volumes = [(records[case]["volumes_ml"][region], truth[case][region]) for case in truth]
+        held = sum(told["low"] <= true <= told["high"] for told, true in volumes)
+        width = median((told["high"] + 0.5) / (told["low"] + 0.5) for told, _ in volumes)
+        _row(region, f"{held} of {len(volumes)}", f"below {width:.2f}")
+    _say("")
+
+
+def _measure_truth(scans: Path) -> dict[str, dict[str, float]]:
+    dataset = find_dataset(scans)
+    truth = {}
     for case in dataset.cases:
-        for region, seen in _predict_case(case, dataset, student, runtime).items():
-            found[region].append(seen)
-    return found
+        label = inspect_case(case, dataset=dataset).label
+        if label is not None and dataset.scheme is not None:
+            values = label.values.astype("u1")
+            truth[case.name] = measure_volumes(values, label.affine, dataset.scheme)
+    return truth
 
 
-def _predict_case(
-    case: Case, dataset: Dataset, student: Student, runtime: Runtime
-) -> Mapping[str, VolumeCase]:
-    inspection = inspect_case(case, dataset=dataset)
-    if not inspection.usable or inspection.label is None or dataset.scheme is None:
-        return {}
-    first, second = (
-        segment(inspection, student, opinion, most_bytes=MOST_BYTES)
-        for opinion in (runtime, MirroredRuntime(runtime))
-    )
-    affine = first.reference.affine
-    predicted = measure_volumes(first.label, affine, first.scheme)
-    label = inspection.label
-    true = measure_volumes(label.values.astype("u1"), label.affine, dataset.scheme)
-    agreement = measure_agreement(first.regions, second.regions)
-    return {r: VolumeCase(predicted[r], true[r], agreement[r]) for r in student.regions}
-
-
-def _tell_coverage(calibration: Calibration, unseen: Mapping[str, Sequence[VolumeCase]]) -> None:
-    _row("region", f"held by {LEVEL:.0%} intervals", "cases", "median high / low")
+def _tell_verdicts(rows: Sequence[tuple[str, Records]]) -> None:
+    names = ("PASS", "CHECK", "REFUSE")
+    _row("cases", *names)
     _row(*["---"] * 4)
-    for region, cases in unseen.items():
-        intervals = [
-            calibration.interval(region, case.predicted_ml, agreement=case.agreement)
-            for case in cases
-        ]
-        pairs = list(zip(intervals, cases, strict=True))
-        held = sum(interval.holds(case.true_ml) for interval, case in pairs)
-        widths = sorted(i.high_ml / max(i.low_ml, 0.01) for i in intervals)
-        share = f"{held / max(len(cases), 1):.0%}"
-        _row(region, share, str(len(cases)), f"{widths[len(widths) // 2]:.2f}" if widths else "")
-    _row("cases", "PASS", "CHECK", "REFUSE")
-    _row(*["---"] * 4)
-
-
-def _tell_verdicts(kind: str, dataset: Dataset) -> None:
-    inspections: list[Inspection] = [inspect_case(c, dataset=dataset) for c in dataset.cases]
-    counts = Counter(judge(inspection).name for inspection in inspections)
-    _row(kind, *(str(counts[name]) for name in ("PASS", "CHECK", "REFUSE")))
-
-
-def _damage(unseen: Dataset, way: str, folder: Path, options: argparse.Namespace) -> Dataset:
-    count = min(DAMAGED_CASES, len(unseen.cases))
-    write_phantoms(
-        folder,
-        cases=count,
-        size=options.size,
-        seed=UNSEEN_SEED,
-        difficulty=options.difficulty,
-        workers=options.threads,
-    )
-    for case in find_dataset(folder).cases:
-        corrupt(folder, case.name, way)
-    return find_dataset(folder)
+    for kind, records in rows:
+        counts = Counter(record["verdict"] for record in records.values())
+        _row(kind, *(str(counts[name]) for name in names))
 
 
 def _row(*cells: str) -> None:
-    sys.stdout.write(f"| {' | '.join(cells)} |\n")
+    _say(f"| {' | '.join(cells)} |")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 

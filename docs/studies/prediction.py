@@ -8,13 +8,12 @@ SegResNet has random weights, which cost what trained ones cost.
 """
 
 import argparse
-import os
+import json
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -27,44 +26,22 @@ from monai.networks.nets import SegResNet
 from monai.transforms import Compose, LoadImaged, NormalizeIntensityd, SaveImaged
 
 from data_prep import write_phantoms
-from data_prep.case import MODALITIES, Case, Dataset
-from data_prep.checks import inspect_case
+from data_prep.case import MODALITIES, Case
 from data_prep.files import write_bytes
-from data_prep.layouts import find_dataset
 from data_prep.schemes import BRATS2023
 from docs.studies.benchmark.bounds import list_units
 from docs.studies.benchmark.machine import describe_machine
-from monai_kd.prediction.runtimes import Runtime, open_runtime
-from monai_kd.prediction.segmentation import segment, write_label
-from monai_kd.prediction.student import Student, read_student
+from monai_kd.prediction.case_run import CaseRun
+from monai_kd.prediction.opened_case import open_case
+from monai_kd.prediction.requests import Request, find_requests
+from monai_kd.prediction.runtimes import open_runtime
+from monai_kd.prediction.student import read_student
 
 ZOO_DIVISOR = 16  # 240x240x155 voxels are one window of 240x240x160
 MOST_BYTES = 1200 * 2**20
-STAGES = ("read", "prepare", "infer", "restore", "write")
+STAGES = ("read", "judge", "prepare", "infer", "restore", "lesions", "measure", "write")
 MATMUL = 2048
 Times = dict[str, list[float]]
-# What a clinician waits for, in a process of its own; it tells its peak memory. The peak that
-# getrusage tells would be that of the process which started it, if that was larger.
-ALONE = """
-import sys
-from dataclasses import replace
-from pathlib import Path
-from data_prep.checks import inspect_case
-from data_prep.layouts import find_dataset
-from data_prep.schemes import BRATS2023
-from monai_kd.prediction.runtimes import open_runtime
-from monai_kd.prediction.segmentation import segment, write_label
-from monai_kd.prediction.student import read_student
-bundle, cases, output, threads = sys.argv[1:]
-student = read_student(Path(bundle))
-runtime = open_runtime(student, threads=int(threads))
-dataset = find_dataset(cases)
-case = replace(dataset.cases[0], label=None)
-inspection = inspect_case(case, dataset=dataset, threads=int(threads))
-found = segment(inspection, student, runtime, most_bytes=1200 * 2**20)
-write_label(found, Path(output), BRATS2023)
-print(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
-"""
 
 
 def main() -> None:
@@ -90,41 +67,36 @@ def _parse() -> argparse.Namespace:
 
 
 def _measure(options: argparse.Namespace, cases: Path, folder: Path) -> str:
-    dataset = find_dataset(cases)
-    case = replace(dataset.cases[0], label=None)
+    (request,) = find_requests([cases])
     student = read_student(options.bundle)
     runtime = open_runtime(student, threads=options.threads)
+    run = CaseRun(student, runtime, BRATS2023, folder, MOST_BYTES)
     ours: Times = {stage: [] for stage in (*STAGES, "all")}
     zoo: Times = {stage: [] for stage in ("load and normalise", "infer", "save", "all")}
     gzip: list[float] = []
     peaks: list[float] = []
     zoo_case = _open_zoo(folder / "zoo", _zoo_window(options.size))
-    window = _run_ours(case, dataset, student, runtime, folder, {s: [] for s in ours})  # warm up
+    window = _run_ours(request, run, {s: [] for s in ours})  # warm up
     for _ in range(options.rounds):
-        window = _run_ours(case, dataset, student, runtime, folder, ours)
-        gzip.append(_seconds(lambda: _inflate(case)))
+        window = _run_ours(request, run, ours)
+        gzip.append(_seconds(lambda: _inflate(request.case)))
         peaks.append(_matmul_peak())
-        zoo_case(case, zoo)
+        zoo_case(request.case, zoo)
     alone = [_run_alone(options, cases, folder) for _ in range(options.rounds)]
     macs = sum(unit.macs for unit in list_units(student.onnx_file, (1, 4, *window)))
     floors = {"reading": median(gzip), "network": 2 * macs / median(peaks)}
     return _format(options, runtime.name, window, ours, zoo, floors, alone)
 
 
-def _run_ours(
-    case: Case, dataset: Dataset, student: Student, runtime: Runtime, folder: Path, times: Times
-) -> tuple[int, int, int]:
+def _run_ours(request: Request, run: CaseRun, times: Times) -> tuple[int, int, int]:
+    """What `predict` does with a case: read, check, judge, segment, write mask and record."""
     began = time.perf_counter()
-    inspection = inspect_case(case, dataset=dataset, threads=runtime.threads)
-    read = time.perf_counter()
-    found = segment(inspection, student, runtime, most_bytes=MOST_BYTES)
-    segmented = time.perf_counter()
-    write_label(found, folder / "seg.nii.gz", BRATS2023)
+    provenance = run(open_case(request), lambda line: None)["provenance"]
     ended = time.perf_counter()
-    stages = {"read": read - began} | found.seconds | {"write": ended - segmented}
-    for stage, taken in (stages | {"all": ended - began}).items():
+    for stage, taken in (provenance["seconds"] | {"all": ended - began}).items():
         times[stage].append(taken)
-    return found.window
+    x, y, z = provenance["window"]
+    return x, y, z
 
 
 def _open_zoo(output: Path, window: list[int]) -> Callable[[Case, Times], None]:
@@ -179,17 +151,16 @@ def _matmul_peak() -> float:
 
 
 def _run_alone(options: argparse.Namespace, cases: Path, folder: Path) -> tuple[float, float]:
-    """Seconds from a cold shell to the written mask, and the peak memory in MiB."""
-    arguments = [str(options.bundle), str(cases), str(folder / "alone.nii.gz")]
-    began = time.perf_counter()
-    finished = subprocess.run(  # noqa: S603 our own interpreter and script
-        [sys.executable, "-c", ALONE, *arguments, str(options.threads)],
-        capture_output=True,
-        check=True,
-        text=True,
-        env=os.environ | {"PYTHONPATH": os.getcwd()},
-    )
-    return time.perf_counter() - began, int(finished.stdout) / 1024
+    """Seconds from a cold shell to the written mask, and the peak memory in MiB that is noted."""
+    output = folder / "alone"
+    words = [str(cases), "-o", str(output), "--bundle", str(options.bundle), "--no-report"]
+    words += ["--overwrite", "--threads", str(options.threads), "--quiet"]
+    began = time.time()
+    subprocess.run([sys.executable, "-m", "monai_kd.cli", "predict", *words], check=True)  # noqa: S603 our own
+    (mask,), (record,) = output.glob("*_seg.nii.gz"), output.glob("*.json")
+    return mask.stat().st_mtime - began, json.loads(record.read_bytes())["provenance"][
+        "peak_memory_mib"
+    ]
 
 
 def _seconds(step: Callable[[], Any]) -> float:
@@ -219,7 +190,7 @@ def _format(
             "",
             f"Written by `python -m docs.studies.prediction`: a phantom of {options.size} voxels, "
             f"{options.threads} threads, medians of {options.rounds} rounds in turn, {name}, "
-            f"window {list(window)}. {_tell_machine()}.",
+            f"window {list(window)}, mask and record written. {_tell_machine()}.",
             "",
             "| stage | seconds | share |",
             "|---|---|---|",
@@ -238,7 +209,7 @@ def _format(
             f"| floor of the network, its MACs at the matmul peak, s | {floors['network']:.3f} | |",
             f"| times the two floors | {own / least:.2f} | at most 2.5 |",
             f"| peak memory of a process, MiB | {peak:.0f} | at most 1229 |",
-            f"| cold shell to written mask, s | {cold:.2f} | under 2 |",
+            f"| from a cold shell to the written mask, s | {cold:.2f} | under 2 |",
             "",
         ]
     )

@@ -23,7 +23,7 @@ StrPath = str | os.PathLike[str]
 _LOGGER = logging.getLogger(__name__)
 
 
-def pack_bundle(
+def pack_bundle(  # noqa: PLR0913  (what is known of a student, from all who know something)
     bundle_dir: StrPath,
     *,
     network_config: Mapping[str, Any],
@@ -32,6 +32,7 @@ def pack_bundle(
     divisor: int,
     metrics_file: StrPath,
     data_note: str,
+    modality_dropout: float = 0.0,
     sources: StrPath = "bundles",
 ) -> Path:
     """Write the student as a bundle that needs MONAI alone, and return its folder.
@@ -48,6 +49,7 @@ def pack_bundle(
         divisor: the network takes spatial sizes that are multiples of this.
         metrics_file: `metrics.json` of the run.
         data_note: plain words on the cases it was trained and measured on.
+        modality_dropout: share of the training windows that lacked some of their sequences.
         sources: folder of the authored `inference.yaml`, `metadata.json` and `logging.conf`; the
             licence lies beside that folder.
     """
@@ -71,6 +73,7 @@ def pack_bundle(
             required_packages=list_required_packages(folder / "scripts"),
             divisor=divisor,
             data_note=data_note,
+            modality_dropout=modality_dropout,
         )
         card = format_model_card(metadata, metrics=metrics, window=window)
         _write(folder / "docs" / "README.md", card)

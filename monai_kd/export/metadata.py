@@ -15,6 +15,7 @@ def complete_metadata(
     required_packages: Mapping[str, str],
     divisor: int,
     data_note: str,
+    modality_dropout: float = 0.0,
 ) -> dict[str, Any]:
     """Return the authored metadata with measured Dice, installed versions and the shape rule."""
     metadata = deepcopy(dict(authored))
@@ -24,6 +25,7 @@ def complete_metadata(
     required = {name: _plain_version(name) for name in metadata["required_packages_version"]}
     metadata["required_packages_version"] = {**required, **required_packages}
     metadata["data_source"] = data_note
+    metadata["modality_dropout"] = modality_dropout
     metadata["eval_metrics"] = _flatten_dice(metrics)
     for tensor in _network_tensors(metadata):
         tensor["spatial_shape"] = [f"{divisor}*n"] * 3

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from monai_kd.prediction.runtimes import Runtime
 
+COPY_BYTES = 16  # per voxel: four channels of the image, mirrored
 Mask = npt.NDArray[np.bool_]
 
 
@@ -29,7 +30,8 @@ class MirroredRuntime:
         self.name = runtime.name
         self.device = runtime.device
         self.threads = runtime.threads
-        self.bytes_per_voxel = runtime.bytes_per_voxel
+        self.bytes_per_voxel = runtime.bytes_per_voxel + COPY_BYTES
+        self.note = runtime.note
 
     def run(self, image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return logits (R, D, H, W) of an image (C, D, H, W), whose D runs to the right."""

@@ -10,7 +10,7 @@ from itertools import product
 
 import numpy as np
 import numpy.typing as npt
-from scipy import fft
+import scipy
 
 from data_prep.checks.geometry import Fault
 from data_prep.rules import Rule
@@ -45,13 +45,13 @@ def measure_offsets(coarse: CoarseCase) -> dict[str, float]:
         for name, image in coarse.images.items()
     }
     reference = _choose_reference(coarse)
-    spectra = {name: fft.rfftn(part, axes=PARTS_AXES) for name, part in parts.items()}
+    spectra = {name: scipy.fft.rfftn(part, axes=PARTS_AXES) for name, part in parts.items()}
     sizes = {name: np.sqrt(np.einsum("pijk,pijk->p", p, p)) for name, p in parts.items()}
     offsets = {}
     for name in parts.keys() - {reference}:
         shape = parts[name].shape[1:]
         cross = spectra[reference] * np.conj(spectra[name])
-        match = fft.irfftn(cross, s=shape, axes=PARTS_AXES)
+        match = scipy.fft.irfftn(cross, s=shape, axes=PARTS_AXES)
         scale = np.maximum(sizes[reference] * sizes[name], 1e-9)
         offsets[name] = _median_offset(match / scale[:, None, None, None], coarse.spacing_mm)
     return {name: offsets[name] for name in parts if name in offsets}

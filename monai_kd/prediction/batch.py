@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from typing import Any
 
 from data_prep.files import write_json
 from monai_kd.prediction.failures import explain, is_full, write_line
-from monai_kd.prediction.opened_case import OpenedCase, read_ahead
+from monai_kd.prediction.opened_case import OpenedCase
 from monai_kd.prediction.record import REGIONS, build_refusal
 from monai_kd.prediction.requests import Request
 from monai_kd.prediction.result_files import ResultFiles
@@ -53,23 +53,23 @@ class Tally:
 
 
 def run_batch(
-    requests: Sequence[Request],
+    cases: Iterable[tuple[Request, "Future[OpenedCase]"]],
+    total: int,
     *,
-    open_one: Callable[[Request], OpenedCase],
     finish: Finish,
     afterwards: Afterwards,
     leave_out: Callable[[str, Exception], None],
     tally: Tally,
     screen: Screen,
 ) -> None:
-    """Open, `finish` and, after its record is there, do `afterwards` for each request.
+    """`finish` each of the `total` cases and, after its record is there, do `afterwards`.
 
     Where the disk is full the rest is not tried. An interrupt ends the batch between two writes.
     """
-    remaining = len(requests)
+    remaining = total
     try:
         with catch_first_interrupt(), screen.progress(remaining) as advance:
-            for request, pending in read_ahead(requests, open_one):
+            for request, pending in cases:
                 full = _run_one(request, pending, finish, afterwards, leave_out, tally, screen)
                 del pending
                 remaining -= 1

@@ -6,10 +6,14 @@ from argparse import ArgumentTypeError
 from collections.abc import Iterator
 from pathlib import Path
 
+from data_prep.errors import DatasetError
 from data_prep.parallel import count_cores
 
 GIB = 2**30
 UNKNOWN_BYTES = 4 * GIB  # where nothing tells what is free
+OWN_BYTES = 300 * 2**20  # of the interpreter with a runtime, torch apart, and no case
+USUAL_BYTES = 512 * 2**20  # that a case of 240x240x155 takes: one that takes less is always tried
+READ_TIMES = 3  # the bytes of its voxels that a case takes, read beside the one before it
 MARGIN = 0.1  # of what is free: other programs want some, too
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
@@ -27,6 +31,13 @@ def measure_free_memory(root: Path = Path("/")) -> int:
     """Return the bytes that this process may still take, by the machine and by its cgroups."""
     limits = [*_available(root), *_left_by_groups(root)]
     return int(min(limits, default=UNKNOWN_BYTES) * (1 - MARGIN))
+
+
+def check_need(what: str, needed: int, most_bytes: int | None) -> None:
+    """Stop before so many bytes are taken, beside those of the process, where that is too many."""
+    if most_bytes is not None and needed > max(most_bytes - OWN_BYTES, USUAL_BYTES):
+        total, most = ((size + 2**20 - 1) // 2**20 for size in (needed + OWN_BYTES, most_bytes))
+        raise DatasetError(f"not enough memory: {what} would take {total} MiB of {most}")
 
 
 def count_threads(root: Path = Path("/")) -> int:

@@ -1,37 +1,35 @@
 """One case from its scans to the files of its result."""
 
-import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import nibabel
 import numpy as np
 from isal import igzip_lib
+from numpy.typing import NDArray
 
 from data_prep.checks import Inspection
-from data_prep.checks.geometry import write_mm
 from data_prep.errors import DatasetError
 from data_prep.files import write_bytes, write_json
-from data_prep.findings import errors_of
-from data_prep.rules import Rule
+from data_prep.grid import Grid
 from data_prep.schemes import LabelScheme
 from monai_kd.prediction.agreement import MirroredRuntime, measure_agreement
+from monai_kd.prediction.calibration import Calibration
 from monai_kd.prediction.dicom_segmentation import Algorithm, write_dicom_segmentation
-from monai_kd.prediction.failures import LeftOutError, reasons_of
-from monai_kd.prediction.intervals import Calibration, read_calibration
-from monai_kd.prediction.lesions import find_lesions
+from monai_kd.prediction.judging import check_names, describe_opened, judge_case, tell_windows
+from monai_kd.prediction.lesions import Lesion, find_lesions
 from monai_kd.prediction.opened_case import OpenedCase
 from monai_kd.prediction.record import build_record
-from monai_kd.prediction.requests import describe_request
 from monai_kd.prediction.result_files import ResultFiles
 from monai_kd.prediction.runtimes import Runtime
-from monai_kd.prediction.segmentation import Segmentation, segment, write_label
+from monai_kd.prediction.segmentation import Segmentation, segment, write_label, write_uncertainty
 from monai_kd.prediction.student import Student
-from monai_kd.prediction.verdict import CHECK, REFUSE, Reason, Verdict, judge
+from monai_kd.prediction.twins import Twins
+from monai_kd.prediction.verdict import Reason, Verdict
 from monai_kd.prediction.volumes import measure_volumes
 
 Record = dict[str, Any]
@@ -51,7 +49,9 @@ class CaseRun:
     output: Path
     most_bytes: int
     keep_probabilities: bool = False
+    keep_uncertainty: bool = False
     calibration: Calibration | None = None
+    twins: Twins = field(default_factory=Twins)
 
     def __call__(self, opened: OpenedCase, tell: Callable[[str], None]) -> Record:
         """Segment a case and write its mask and then its record, which stands for both.
@@ -59,14 +59,24 @@ class CaseRun:
         Raise a LeftOutError where it is not fit to be segmented.
         """
         check_names(opened)
-        inspection = opened.inspection
         for line in describe_opened(opened):
             tell(line)
         start = time.perf_counter()
-        verdict = judge_case(opened, self.student)
+        twins = self.twins.find(opened.inspection)
+        verdict = judge_case(opened, self.student, self.calibration).with_reasons(twins)
         judged = time.perf_counter() - start
-        segmentation = self._segment(inspection, self.runtime)
-        agreement = self._ask_again(inspection, segmentation)
+        segmentation = self._segment(opened.ready, self.runtime)
+        verdict = verdict.with_reasons(tell_windows(segmentation))
+        start = time.perf_counter()
+        reference = segmentation.reference
+        lesions = find_lesions(
+            segmentation.regions,
+            segmentation.grid,
+            Grid(_three(reference.voxels.shape), reference.affine),
+            logits=segmentation.logits,
+        )
+        segmentation.seconds["lesions"] = time.perf_counter() - start
+        second = self._ask_again(opened.ready, segmentation)
         files = ResultFiles(self.output, opened.request.name)
         files.clear()
         written = time.perf_counter()
@@ -77,8 +87,14 @@ class CaseRun:
                 verdict = self._write_dicom(opened, segmentation, files.dicom, verdict)
             if self.keep_probabilities:
                 write_probabilities(segmentation, files)
+            if self.keep_uncertainty:
+                write_uncertainty(
+                    segmentation, join_opinions(segmentation, second), files.uncertainty
+                )
             stages["write"] = time.perf_counter() - written
-            record = self._describe(inspection, segmentation, verdict, agreement, stages)
+            record = self._describe(opened, segmentation, second, verdict, lesions, stages)
+            if self.keep_uncertainty:
+                record["uncertainty"] = {"file": files.uncertainty.name}
             write_json(files.record, record)
         except BaseException:
             with suppress(OSError):
@@ -92,7 +108,7 @@ class CaseRun:
             self.student,
             runtime,
             most_bytes=self.most_bytes,
-            keep_probabilities=self.keep_probabilities,
+            keep_probabilities=self.keep_probabilities or self.keep_uncertainty,
         )
 
     def _write_dicom(
@@ -100,7 +116,7 @@ class CaseRun:
     ) -> Verdict:
         """Write the mask as DICOM, too; headers that do not do for it are a reason to check."""
         student, scans = self.student, opened.inspection.scans
-        reference = next(name for name in student.modalities if name in scans)
+        reference = student.among(scans)[0]
         try:
             write_dicom_segmentation(
                 segmentation.label,
@@ -111,34 +127,36 @@ class CaseRun:
             )
         except DatasetError as error:
             reason = Reason("W704", "warning", "", f"no DICOM segmentation: {error}")
-            return Verdict(CHECK, (reason, *verdict.reasons))
+            return verdict.with_reasons([reason])
         return verdict
 
-    def _ask_again(self, inspection: Inspection, first: Segmentation) -> dict[str, float]:
+    def _ask_again(self, inspection: Inspection, first: Segmentation) -> Segmentation | None:
         if self.calibration is None:
-            return {}
+            return None
         start = time.perf_counter()
         second = self._segment(inspection, MirroredRuntime(self.runtime))
         first.seconds["second opinion"] = time.perf_counter() - start
-        return measure_agreement(first.regions, second.regions)
+        return second
 
     def _describe(
         self,
-        inspection: Inspection,
+        opened: OpenedCase,
         segmentation: Segmentation,
+        second: Segmentation | None,
         verdict: Verdict,
-        agreement: Mapping[str, float],
+        lesions: Sequence[Lesion],
         stages: Mapping[str, float],
     ) -> Record:
-        start = time.perf_counter()
+        start, inspection = time.perf_counter(), opened.inspection
+        agreement = measure_agreement(segmentation.regions, second.regions) if second else {}
         affine = segmentation.reference.affine
         volumes = measure_volumes(segmentation.label, affine, segmentation.scheme)
-        lesions = find_lesions(segmentation.regions, segmentation.grid, segmentation.probabilities)
+        trusts = (
+            self.calibration.of(self.student.among(opened.ready.scans)) if self.calibration else {}
+        )
         intervals = {
-            region: self.calibration.interval(region, volume, agreement=agreement[region])
-            for region, volume in volumes.items()
-            if self.calibration is not None
-            and inspection.scans.keys() >= {*self.student.modalities}
+            region: trust.interval(volumes[region], agreement=agreement[region])
+            for region, trust in trusts.items()
         }
         return build_record(
             inspection,
@@ -151,63 +169,34 @@ class CaseRun:
             lesions=lesions,
             intervals=intervals,
             agreement=agreement,
+            expected_dice={region: trust.dice for region, trust in trusts.items()},
+            origins=describe_origins(opened),
             seconds={**stages, "measure": time.perf_counter() - start},
         )
 
 
-def check_names(opened: OpenedCase) -> None:
-    """Raise a LeftOutError where the names of a case's files alone are wrong."""
-    if opened.request.findings:
-        raise LeftOutError(reasons_of(opened.request.findings))
+def join_opinions(
+    first: Segmentation, second: Segmentation | None
+) -> dict[str, NDArray[np.float32]]:
+    """The mean probability of both opinions, which is near a half where they differ."""
+    own, other = first.probabilities or {}, (second.probabilities if second else None) or {}
+    half = np.float32(0.5)
+    return {name: half * own[name] + half * other.get(name, own[name]) for name in own}
 
 
-def judge_case(opened: OpenedCase, student: Student) -> Verdict:
-    """Judge a case before any network sees it; raise a LeftOutError where that refuses."""
-    inspection = opened.inspection
-    verdict = judge(inspection, modalities=student.modalities, spacing_mm=student.spacing_mm)
-    if verdict.name == REFUSE:
-        raise LeftOutError(verdict.reasons)
-    missing = [name for name in student.modalities if name not in inspection.scans]
-    if missing and not accepts_gaps(student):
-        raise LeftOutError(_tell_missing(inspection, student, missing))
-    return verdict
-
-
-def accepts_gaps(student: Student) -> bool:
-    """Tell whether the student was trained on cases of which sequences were missing."""
-    share = _read_metadata(student).get("modality_dropout", 0)
-    return isinstance(share, int | float) and share > 0
-
-
-def find_calibration(student: Student) -> Calibration | None:
-    """Return what the bundle has learnt of its volumes from validation cases, if anything."""
-    content = _read_metadata(student).get("calibration")
-    try:
-        return read_calibration(content) if isinstance(content, dict) else None
-    except ValueError as error:
-        raise DatasetError(f"{student.folder}: {error}") from error
-
-
-def _read_metadata(student: Student) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(
-        (student.folder / "configs" / "metadata.json").read_bytes()
-    )
-    return content
-
-
-def describe_opened(opened: OpenedCase) -> list[str]:
-    """Say in lines which sequences were found, by which names, and of what voxels."""
-    first = next(iter(opened.inspection.scans.values()), None)
-    line = describe_request(opened.request)
-    if first is None:
-        return [line]
-    spacing = np.linalg.norm(first.affine[:3, :3], axis=0)
-    same = bool(np.ptp(spacing) < 1e-3)
-    told = [f"{line}  {write_mm(spacing[:1] if same else spacing)} mm"]
-    if opened.dicom is not None:
-        told += [f"  {name}: {series}" for name, series in opened.dicom.mapping.items()]
-        told += [f"  {note}" for note in opened.dicom.notes]
+def describe_origins(opened: OpenedCase) -> dict[str, dict[str, Any]]:
+    """What else is known of each sequence: its series of DICOM, how it was registered."""
+    told: dict[str, dict[str, Any]] = {name: {} for name in opened.inspection.scans}
+    for name, series in (opened.dicom.series if opened.dicom else {}).items():
+        if name in told:
+            told[name] |= series.describe()
+    for name, moved in (opened.coregistration.movements if opened.coregistration else {}).items():
+        told[name]["registration"] = moved.as_dict()
     return told
+
+
+def _three(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    return shape[0], shape[1], shape[2]
 
 
 def write_probabilities(segmentation: Segmentation, files: ResultFiles) -> None:
@@ -221,15 +210,3 @@ def write_probabilities(segmentation: Segmentation, files: ResultFiles) -> None:
 def _compress(content: bytes) -> bytes:
     packed: bytes = igzip_lib.compress(content, 1, igzip_lib.COMP_GZIP)
     return packed
-
-
-def _tell_missing(inspection: Inspection, student: Student, missing: list[str]) -> list[Reason]:
-    """Name the files without a picture, if that is why; else what was found and what was not."""
-    empty = errors_of(inspection.findings)
-    if empty:
-        return reasons_of(empty)
-    found = ", ".join(inspection.scans) or "nothing"
-    needed = ", ".join(student.modalities)
-    detail = f"{found} found, {', '.join(missing)} missing; this student needs {needed}"
-    rule = Rule.MISSING_MODALITY
-    return [Reason(rule.code, rule.severity, "", f"{detail} - {rule.mend}")]

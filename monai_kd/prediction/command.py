@@ -1,33 +1,39 @@
 """The command `predict`: scans to masks, records and reports."""
 
 import argparse
-import re
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Thread
 from typing import Any
 
 from data_prep.case import MODALITIES
 from data_prep.errors import DatasetError
 from data_prep.schemes import choose_scheme
 from monai_kd.prediction.batch import Afterwards, Tally, leave_out_case, run_batch
-from monai_kd.prediction.budget import count_threads, measure_free_memory, parse_size
-from monai_kd.prediction.case_run import CaseRun, find_calibration
+from monai_kd.prediction.budget import count_threads, measure_free_memory
+from monai_kd.prediction.calibration import read_calibration
+from monai_kd.prediction.case_run import CaseRun
+from monai_kd.prediction.coregistration import write_registered
 from monai_kd.prediction.dry_run import rehearse
-from monai_kd.prediction.lock import WHOLE, Shard, hold_folder
-from monai_kd.prediction.opened_case import OpenedCase, open_case
+from monai_kd.prediction.lock import WHOLE, hold_folder
+from monai_kd.prediction.opened_case import OpenedCase, open_case, read_ahead
+from monai_kd.prediction.options import add_options
 from monai_kd.prediction.output_folder import check_place, prepare_folder, sweep
 from monai_kd.prediction.plan import refuse_existing, skip_whole, take_shard
+from monai_kd.prediction.registration import load_simpleitk
 from monai_kd.prediction.requests import Request, find_requests
 from monai_kd.prediction.result_files import ResultFiles
-from monai_kd.prediction.runtimes import open_runtime
+from monai_kd.prediction.runtimes import Runtime, open_runtime
 from monai_kd.prediction.screen import Screen
 from monai_kd.prediction.student import Student, read_student
 from monai_kd.prediction.summary import write_summary
+from monai_kd.prediction.torchrun import code_for_torchrun, processes_here
 
 LOG = "predict.log"
-LABELS = ("brats2023", "brats2021", "msd")
-RUNTIMES = ("auto", "openvino", "onnxruntime", "torch")
 
 
 def add_predict(commands: Any) -> None:
@@ -43,93 +49,12 @@ def add_predict(commands: Any) -> None:
         epilog="Exit code: 0 every case is segmented; 1 some are not, or with --strict are to be "
         "checked; 2 the command is wrong; 3 no case could be segmented; 130 interrupted.",
     )
-    _add_inputs(parser)
-    _add_outputs(parser)
-    _add_machine(parser)
-    _add_manner(parser)
-    parser.set_defaults(run=_predict)
-
-
-def _add_inputs(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "inputs",
-        type=Path,
-        nargs="*",
-        metavar="INPUT",
-        help="a folder of one case or of many, a 4D file, or a folder of DICOM",
-    )
-    for modality in MODALITIES:
-        parser.add_argument(
-            f"--{modality}",
-            type=Path,
-            metavar="FILE",
-            help=f"the {modality} scan; with a folder of DICOM, its series",
-        )
-    parser.add_argument(
-        "--order",
-        metavar="M,M,...",
-        help="sequences of numbered files or of channels, as in t1,t1ce,t2,flair",
-    )
-    parser.add_argument(
-        "--bundle", type=Path, required=True, metavar="DIR", help="the folder of the student"
-    )
-
-
-def _add_outputs(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="OUT", help="the folder for the results"
-    )
-    parser.add_argument(
-        "--labels", choices=LABELS, default=LABELS[0], help="values of the mask (%(default)s)"
-    )
-    parser.add_argument(
-        "--probabilities", action="store_true", help="write the probability of each region, too"
-    )
-    parser.add_argument(
-        "--report",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="write a page for each case",
-    )
-
-
-def _add_machine(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--runtime", choices=RUNTIMES, default=RUNTIMES[0], help="what computes (%(default)s)"
-    )
-    parser.add_argument("--threads", type=_count, metavar="N", help="threads (all that are ours)")
-    parser.add_argument(
-        "--max-ram", type=parse_size, metavar="SIZE", help="memory to use, as 6G (what is free)"
-    )
-    parser.add_argument(
-        "--shard",
-        type=_shard,
-        default=WHOLE,
-        metavar="I/N",
-        help="do every N-th case from the I-th on, as one of N runs into the same folder",
-    )
-
-
-def _add_manner(parser: argparse.ArgumentParser) -> None:
-    existing = parser.add_mutually_exclusive_group()
-    existing.add_argument(
-        "--continue",
-        dest="goes_on",
-        action="store_true",
-        help="keep results that are whole and of the same scans and bundle",
-    )
-    existing.add_argument("--overwrite", action="store_true", help="replace results")
-    parser.add_argument(
-        "--dry-run", action="store_true", help="tell what would be done; write nothing"
-    )
-    parser.add_argument(
-        "--strict", action="store_true", help="exit with 1 if a case is to be checked"
-    )
-    parser.add_argument("--debug", action="store_true", help="tell where in the code it failed")
-    parser.add_argument("--quiet", action="store_true", help="tell failures only")
+    add_options(parser)
+    parser.set_defaults(run=_predict, mend="the same command with --continue goes on")
 
 
 def _predict(options: argparse.Namespace) -> int:
+    warnings.simplefilter("ignore", RuntimeWarning)  # of broken scans; each ends in a line of ours
     student = read_student(options.bundle)
     requests = _find(options)
     check_place(options.output, options.inputs, requests)
@@ -142,7 +67,7 @@ def _predict(options: argparse.Namespace) -> int:
     with hold_folder(options.output, options.shard):
         if options.shard == WHOLE:
             sweep(options.output)
-        return _segment(options, student, mine)
+        return code_for_torchrun(_segment(options, student, mine))
 
 
 def _find(options: argparse.Namespace) -> list[Request]:
@@ -157,14 +82,25 @@ def _find(options: argparse.Namespace) -> list[Request]:
 
 def _rehearse(options: argparse.Namespace, student: Student, requests: Sequence[Request]) -> int:
     screen = Screen(quiet=options.quiet, debug=options.debug)
+    most_bytes = options.max_ram or measure_free_memory()
     tally = rehearse(
         requests,
         student=student,
-        runtime=_open_runtime(options, student),
-        most_bytes=options.max_ram or measure_free_memory(),
+        runtime=_open_runtime(options, student, screen),
+        most_bytes=most_bytes,
         screen=screen,
+        open_one=_choose_opener(options, student, most_bytes),
     )
     return tally.exit_code(strict=options.strict)
+
+
+def _choose_opener(
+    options: argparse.Namespace, student: Student, most_bytes: int
+) -> Callable[[Request], OpenedCase]:
+    if options.coregister:
+        load_simpleitk()
+    together = student.modalities if options.coregister else ()
+    return partial(open_case, together=together, most_bytes=most_bytes)
 
 
 def _segment(options: argparse.Namespace, student: Student, requests: Sequence[Request]) -> int:
@@ -177,23 +113,29 @@ def _segment(options: argparse.Namespace, student: Student, requests: Sequence[R
             student=student,
             scheme=scheme,
             probabilities=options.probabilities,
+            uncertainty=options.uncertainty,
             reports=options.report,
+            coregister=options.coregister,
             tally=tally,
             screen=screen,
         )
     if requests:
+        Thread(target=_preload, daemon=True).start()
+        most_bytes = options.max_ram or measure_free_memory()
+        cases = read_ahead(requests, _choose_opener(options, student, most_bytes))
         run = CaseRun(
             student,
-            _open_runtime(options, student),
+            _open_runtime(options, student, screen),
             scheme,
             output,
-            options.max_ram or measure_free_memory(),
+            most_bytes,
             options.probabilities,
-            find_calibration(student),
+            options.uncertainty,
+            read_calibration(student.folder),
         )
         run_batch(
-            requests,
-            open_one=open_case,
+            cases,
+            len(requests),
             finish=run,
             afterwards=_choose_report(output) if options.report else _no_report,
             leave_out=lambda name, error: leave_out_case(
@@ -205,8 +147,17 @@ def _segment(options: argparse.Namespace, student: Student, requests: Sequence[R
     return _close(options, tally, screen)
 
 
-def _open_runtime(options: argparse.Namespace, student: Student) -> Any:
-    return open_runtime(student, name=options.runtime, threads=options.threads or count_threads())
+def _preload() -> None:
+    """Load, while the network is made ready, what is wanted after it."""
+    import_module("scipy.ndimage")
+
+
+def _open_runtime(options: argparse.Namespace, student: Student, screen: Screen) -> Runtime:
+    threads = options.threads or max(1, count_threads() // processes_here())
+    runtime = open_runtime(student, name=options.runtime, threads=threads)
+    if runtime.note:
+        screen.say(runtime.note)
+    return runtime
 
 
 def _choose_report(output: Path) -> Afterwards:
@@ -221,12 +172,11 @@ def _write_report(
 ) -> None:
     files = ResultFiles(output, opened.request.name)
     images = opened.inspection.case.images
-    write_page(
-        files.record,
-        images={name: images[name].path for name in record["sequences"]},
-        label=files.label,
-        output=files.report,
-    )
+    paths = {name: images[name].path for name in record["sequences"]}
+    with TemporaryDirectory(prefix="monai-kd-") as staging:
+        if opened.coregistration is not None:
+            paths |= write_registered(opened.coregistration, Path(staging))
+        write_page(files.record, images=paths, label=files.label, output=files.report)
 
 
 def _no_report(opened: OpenedCase, record: dict[str, Any]) -> None:
@@ -249,16 +199,3 @@ def _close(options: argparse.Namespace, tally: Tally, screen: Screen) -> int:
     elif total > 1:
         screen.say(f"{tally.whole} of {total} cases in {options.output}")
     return tally.exit_code(strict=options.strict)
-
-
-def _count(text: str) -> int:
-    if not text.isdigit() or not 0 < int(text) <= 1024:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a number from 1 to 1024")
-    return int(text)
-
-
-def _shard(text: str) -> Shard:
-    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
-    if match is None or not 1 <= int(match[1]) <= int(match[2]):
-        raise argparse.ArgumentTypeError(f"{text!r}: expected I/N with I from 1 to N, as in 2/4")
-    return Shard(int(match[1]), int(match[2]))

@@ -1,10 +1,12 @@
 """A folder of DICOM to one case: a series for each sequence, checked, read or turned to NIfTI."""
 
+import hashlib
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import nibabel
 
@@ -43,6 +45,27 @@ class Series:
     def read(self) -> Scan:
         """Read its voxels, as a NIfTI scan would hold them."""
         return read_volume(self.stack)
+
+    def describe(self) -> dict[str, Any]:
+        """As the record holds it; `file` is a name for people, the hash that of all files' bytes.
+
+        The files are hashed in the order of the slices.
+        """
+        return {
+            "file": str(self),
+            "series": {"number": self.number, "description": self.description},
+            "files": len(self.stack.images),
+            "sha256": self.sha256,
+        }
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of its files, one after the other as the slices lie."""
+        digest = hashlib.sha256()
+        for image in self.stack.images:
+            with image.path.open("rb") as file:
+                hashlib.file_digest(file, lambda: digest)
+        return digest.hexdigest()
 
     def __str__(self) -> str:
         return f'series {self.number} "{self.description}"'

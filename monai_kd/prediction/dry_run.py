@@ -1,21 +1,23 @@
 """What a run would do, without a file written: sequences, findings, window and time."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 
 import numpy as np
 
 from monai_kd.prediction.batch import Tally
-from monai_kd.prediction.case_run import check_names, describe_opened, judge_case
+from monai_kd.prediction.calibration import read_calibration
 from monai_kd.prediction.failures import explain, write_line
-from monai_kd.prediction.opened_case import OpenedCase, open_case, read_ahead
+from monai_kd.prediction.judging import check_names, describe_opened, judge_case
+from monai_kd.prediction.opened_case import OpenedCase, read_ahead
 from monai_kd.prediction.preparation import prepare_image
 from monai_kd.prediction.requests import Request
 from monai_kd.prediction.runtimes import Runtime
 from monai_kd.prediction.screen import Screen
+from monai_kd.prediction.segmentation import count_excess
 from monai_kd.prediction.student import Student
-from monai_kd.prediction.windows import BASE_BYTES, choose_window, place_windows
+from monai_kd.prediction.windows import choose_window, count_voxels, count_windows
 
 PROBE_EDGE = 64  # voxels: large enough that a network works at its usual speed
 
@@ -27,11 +29,12 @@ def rehearse(
     runtime: Runtime,
     most_bytes: int,
     screen: Screen,
+    open_one: Callable[[Request], OpenedCase],
 ) -> Tally:
     """Read and judge every case, and tell its window and about how long it would take."""
     tally, total = Tally(), 0.0
     per_voxel = _time_a_voxel(student, runtime)
-    for request, pending in read_ahead(requests, open_case):
+    for request, pending in read_ahead(requests, open_one):
         try:
             opened = pending.result()
             try:
@@ -61,23 +64,20 @@ def _rehearse_one(
     check_names(opened)
     for line in describe_opened(opened):
         screen.say(line)
-    verdict = judge_case(opened, student)
-    scans = {
-        name: opened.inspection.scans[name]
-        for name in student.modalities
-        if name in opened.inspection.scans
-    }
+    verdict = judge_case(opened, student, read_calibration(student.folder))
+    scans = {name: opened.ready.scans[name] for name in student.among(opened.ready.scans)}
     image = prepare_image(
         scans,
         modalities=student.modalities,
         spacing_mm=student.spacing_mm,
         divisor=student.divisor,
         threads=runtime.threads,
+        most_bytes=most_bytes,
     ).image
     shape = (image.shape[1], image.shape[2], image.shape[3])
-    most_voxels = max(0, most_bytes - BASE_BYTES) // runtime.bytes_per_voxel
+    most_voxels = count_voxels(runtime, shape, most_bytes - count_excess(scans.values()))
     window = choose_window(shape, divisor=student.divisor, most_voxels=most_voxels)
-    count = prod(len(place_windows(s, edge)) for s, edge in zip(shape, window, strict=True))
+    count = count_windows(shape, window)
     around = 2 * (time.perf_counter() - start)  # what is done before is undone after
     seconds = opened.seconds + around + count * prod(window) * per_voxel
     for reason in verdict.reasons:

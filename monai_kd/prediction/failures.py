@@ -38,9 +38,12 @@ def explain(error: Exception) -> list[Reason]:
         return [Reason("E702", "error", file, f"{detail} - check the disk and who may use it")]
     if isinstance(error, MemoryError) or "not enough memory" in str(error):
         mend = "close other programs, or give another --max-ram"
-        return [Reason("E703", "error", "", f"not enough memory - {mend}")]
+        told = str(error) if isinstance(error, DatasetError) else "not enough memory"
+        return [Reason("E703", "error", "", f"{told} - {mend}")]
     if isinstance(error, DatasetError):
-        return [_reason(Rule.NOT_UNDERSTOOD, "", str(error))]
+        rule, told = Rule.NOT_UNDERSTOOD, str(error)
+        mended = " - " in told or "; " in told  # it says already what to do
+        return [Reason(rule.code, rule.severity, "", told if mended else f"{told} - {rule.mend}")]
     told = f"{type(error).__name__}: {error} - see predict.log"
     return [Reason(Rule.NOT_UNDERSTOOD.code, "error", "", told)]
 

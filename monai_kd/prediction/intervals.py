@@ -6,7 +6,7 @@ cases and a level c, the ceil((n + 1) * c)-th smallest holds the score of a new,
 with a chance of c at least, whatever the network. (Vovk et al. 2005; Lei et al. 2018.)
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, exp, inf, log
 from typing import NamedTuple
@@ -37,56 +37,27 @@ class Interval(NamedTuple):
         return self.low_ml <= volume_ml <= self.high_ml
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """What validation cases taught: the sorted scores of each region."""
-
-    scores: Mapping[str, tuple[float, ...]]
-
-    def interval(
-        self, region: str, predicted_ml: float, *, agreement: float = 1.0, level: float = LEVEL
-    ) -> Interval:
-        """Return where the true volume of a region lies, with a chance of `level` at least."""
-        bound = conformal_quantile(self.scores.get(region, ()), level) * _difficulty(agreement)
-        if bound == inf:
-            return Interval(0.0, inf)
-        factor = exp(min(bound, 700.0))  # beyond it a float overflows
-        shifted = predicted_ml + FLOOR_ML
-        return Interval(max(0.0, shifted / factor - FLOOR_ML), shifted * factor - FLOOR_ML)
-
-    def as_dict(self) -> dict[str, object]:
-        """As a bundle's metadata carries it, under `calibration`."""
-        rounded = {name: [round(s, 5) for s in scores] for name, scores in self.scores.items()}
-        return {"format": 1, "floor_ml": FLOOR_ML, "scores": rounded}
+def find_interval(predicted_ml: float, *, bound: float, agreement: float = 1.0) -> Interval:
+    """Return where the true volume lies, given the bound that `find_bound` found."""
+    width = bound * _difficulty(agreement)
+    if width == inf:
+        return Interval(0.0, inf)
+    factor = exp(min(width, 700.0))  # beyond it a float overflows
+    shifted = predicted_ml + FLOOR_ML
+    return Interval(max(0.0, shifted / factor - FLOOR_ML), shifted * factor - FLOOR_ML)
 
 
-def calibrate(cases: Mapping[str, Iterable[VolumeCase]]) -> Calibration:
-    """Learn from the validation cases of each region."""
-    return Calibration(
-        {region: tuple(sorted(map(score_of, seen))) for region, seen in cases.items()}
-    )
-
-
-def read_calibration(content: Mapping[str, object]) -> Calibration:
-    """Return what `as_dict` has written; a ValueError where it is anything else."""
-    scores = content.get("scores")
-    if content.get("format") != 1 or content.get("floor_ml") != FLOOR_ML:
-        raise ValueError("calibration of another format; calibrate the bundle again")
-    if not isinstance(scores, Mapping):
-        raise ValueError("calibration without scores; calibrate the bundle again")
-    return Calibration({str(r): tuple(sorted(map(float, seen))) for r, seen in scores.items()})
+def find_bound(cases: Sequence[VolumeCase], *, level: float = LEVEL) -> float:
+    """Return the ceil((n + 1) * level)-th smallest score; infinite where there are fewer."""
+    scores = sorted(map(score_of, cases))
+    rank = ceil((len(scores) + 1) * level - ROUNDING)
+    return scores[max(rank, 1) - 1] if rank <= len(scores) else inf
 
 
 def score_of(case: VolumeCase) -> float:
     """How far off the prediction was, for how hard the case was."""
     ratio = (case.true_ml + FLOOR_ML) / (case.predicted_ml + FLOOR_ML)
     return abs(log(ratio)) / _difficulty(case.agreement)
-
-
-def conformal_quantile(scores: Sequence[float], level: float) -> float:
-    """Return the ceil((n + 1) * level)-th smallest of n scores; infinite where there are fewer."""
-    rank = ceil((len(scores) + 1) * level - ROUNDING)
-    return sorted(scores)[max(rank, 1) - 1] if rank <= len(scores) else inf
 
 
 def _difficulty(agreement: float) -> float:

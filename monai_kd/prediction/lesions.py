@@ -5,13 +5,14 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 from nibabel.affines import apply_affine
-from scipy import ndimage
 
 from data_prep.crop import find_brain
 from data_prep.grid import Grid
 
 SPECK_ML = 0.05  # 50 voxels of 1 mm: BraTS 2023 leaves out what is smaller when it counts lesions
+ROUNDING = 1e-3  # voxels: an edge that lies on another is that one
 NEIGHBOURS = np.ones((3, 3, 3), dtype=bool)  # 26: corners touch
 
 Sides = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
@@ -22,8 +23,8 @@ SidesMm = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
 class Lesion:
     """One connected part of a region.
 
-    `box_voxels` holds first and last+1 index along each axis of the region's grid; `box_mm` what
-    that box covers in the scanner's space, edge to edge; `confidence` the mean probability inside.
+    `box_voxels` holds first and last+1 index along each axis of the mask's file; `box_mm` what the
+    lesion covers in the scanner's space, edge to edge; `confidence` the mean probability inside.
     """
 
     region: str
@@ -41,13 +42,18 @@ class Lesion:
 def find_lesions(
     regions: Mapping[str, npt.NDArray[np.bool_]],
     grid: Grid,
-    probabilities: Mapping[str, npt.NDArray[np.float32]] | None = None,
+    stored: Grid | None = None,
+    *,
+    logits: Mapping[str, npt.NDArray[np.float32]] | None = None,
 ) -> list[Lesion]:
-    """List the lesions of all regions, region by region, the largest first; specks are left out."""
+    """List the lesions of all regions, region by region, the largest first; specks are left out.
+
+    `grid` is that of the regions, `stored` that of the mask's file, in its own order of axes.
+    """
     found = []
     for region, mask in regions.items():
-        chances = None if probabilities is None else probabilities[region]
-        parts = _find_parts(region, mask, grid, chances)
+        own = None if logits is None else logits[region]
+        parts = _find_parts(region, mask, grid, stored or grid, own)
         found += sorted(parts, key=lambda part: -part.volume_ml)
     return found
 
@@ -56,23 +62,26 @@ def _find_parts(
     region: str,
     mask: npt.NDArray[np.bool_],
     grid: Grid,
-    chances: npt.NDArray[np.float32] | None,
+    stored: Grid,
+    logits: npt.NDArray[np.float32] | None,
 ) -> list[Lesion]:
     if not mask.any():
         return []
     whole = find_brain([mask])  # the smallest box: what is labelled beyond it would only take time
-    chances = None if chances is None else chances[whole]
-    grid, start = grid.cut(whole), np.array([side.start for side in whole])
-    parts, _ = ndimage.label(mask[whole], NEIGHBOURS)
+    logits = None if logits is None else logits[whole]
+    grid = grid.cut(whole)
+    parts, _ = scipy.ndimage.label(mask[whole], NEIGHBOURS)
     voxel_ml = abs(float(np.linalg.det(grid.affine[:3, :3]))) / 1000
     lesions = []
-    for number, box in enumerate(ndimage.find_objects(parts), start=1):
+    for number, box in enumerate(scipy.ndimage.find_objects(parts), start=1):
         inside = parts[box] == number
         volume_ml = float(np.count_nonzero(inside)) * voxel_ml
         if volume_ml < SPECK_ML:
             continue
-        confidence = None if chances is None else float(chances[box][inside].mean())
-        lesions.append(_measure(region, box, inside, grid, start, volume_ml, confidence))
+        confidence = (
+            None if logits is None else float(scipy.special.expit(logits[box][inside]).mean())
+        )
+        lesions.append(_measure(region, box, inside, grid, stored, volume_ml, confidence))
     return lesions
 
 
@@ -81,7 +90,7 @@ def _measure(
     box: tuple[slice, ...],
     inside: npt.NDArray[np.bool_],
     grid: Grid,
-    start: npt.NDArray[np.int64],
+    stored: Grid,
     volume_ml: float,
     confidence: float | None,
 ) -> Lesion:
@@ -90,8 +99,17 @@ def _measure(
     corners = apply_affine(grid.affine, edges.reshape(-1, 3))
     middle = np.mean(np.nonzero(inside), axis=1) + low
     x, y, z = (float(place) for place in apply_affine(grid.affine, middle))
-    first, second, third = zip((low + start).tolist(), (high + start).tolist(), strict=True)
+    first, second, third = _to_voxels(corners, stored)
     across, along, up = zip(corners.min(axis=0).tolist(), corners.max(axis=0).tolist(), strict=True)
     return Lesion(
         region, (first, second, third), (across, along, up), (x, y, z), volume_ml, confidence
     )
+
+
+def _to_voxels(corners_mm: npt.NDArray[np.float64], stored: Grid) -> Sides:
+    """The smallest box of whole voxels that holds the corners of another, edge to edge."""
+    edges = apply_affine(np.linalg.inv(stored.affine), corners_mm) + 0.5
+    low = np.clip(np.floor(edges.min(axis=0) + ROUNDING), 0, stored.shape).astype(int).tolist()
+    high = np.clip(np.ceil(edges.max(axis=0) - ROUNDING), 0, stored.shape).astype(int).tolist()
+    first, second, third = zip(low, high, strict=True)
+    return first, second, third

@@ -10,6 +10,9 @@ from typing import TypeVar
 
 from data_prep.checks import Inspection, inspect_case
 from data_prep.layouts import find_dataset
+from data_prep.scan import count_bytes
+from monai_kd.prediction.budget import READ_TIMES, check_need
+from monai_kd.prediction.coregistration import Coregistration, coregister
 from monai_kd.prediction.dicom_series import DicomCase, convert_dicom
 from monai_kd.prediction.requests import Request
 
@@ -20,13 +23,22 @@ Opened = TypeVar("Opened")
 
 @dataclass(frozen=True, eq=False)
 class OpenedCase:
-    """`staging` holds the scans of a DICOM case as files, as long as this object is open."""
+    """`inspection` is of the scans as they were given.
+
+    `staging` holds the scans of a DICOM case as files, as long as this object is open.
+    """
 
     request: Request
     inspection: Inspection
     seconds: float
     dicom: DicomCase | None = None
     staging: "TemporaryDirectory[str] | None" = None
+    coregistration: Coregistration | None = None
+
+    @property
+    def ready(self) -> Inspection:
+        """The scans to segment: as given, or as they were brought together."""
+        return self.coregistration.inspection if self.coregistration else self.inspection
 
     def close(self) -> None:
         """Remove what was only there for this case."""
@@ -34,10 +46,30 @@ class OpenedCase:
             self.staging.cleanup()
 
 
-def open_case(request: Request) -> OpenedCase:
-    """Read and check all scans of a case; a folder of DICOM is brought into files first."""
+def open_case(
+    request: Request, *, together: Sequence[str] = (), most_bytes: int | None = None
+) -> OpenedCase:
+    """Read and check all scans of a case; a folder of DICOM is brought into files first.
+
+    What lies apart of the sequences `together` is registered to the first of them. Raise a
+    DatasetError where the scans would take more memory than `most_bytes`.
+    """
     start = time.perf_counter()
+    opened = _open(request, start, most_bytes)
+    if not together:
+        return opened
+    try:
+        found = coregister(opened.inspection, modalities=together)
+    except BaseException:
+        opened.close()
+        raise
+    return replace(opened, coregistration=found, seconds=time.perf_counter() - start)
+
+
+def _open(request: Request, start: float, most_bytes: int | None) -> OpenedCase:
     if request.dicom is None:
+        voxels = sum(map(count_bytes, request.case.files))
+        check_need("reading its scans", READ_TIMES * voxels, most_bytes)
         inspection = inspect_case(request.case, dataset=request.dataset, threads=THREADS)
         return OpenedCase(request, inspection, time.perf_counter() - start)
     staging = TemporaryDirectory(prefix="monai-kd-")
@@ -58,12 +90,23 @@ def read_ahead(
 ) -> Iterator[tuple[Request, Future[Opened]]]:
     """Give each request with its case, the next being read meanwhile: two are held at the most.
 
-    The caller lets go of the one before it asks for the next.
+    The first is being read from this call on. The caller lets go of a case before it asks for the
+    next.
     """
+    pool = ThreadPoolExecutor(1, thread_name_prefix="reader")
+    pending = pool.submit(open_one, requests[0]) if requests else None
+    return _read_on(requests, open_one, pool, pending)
+
+
+def _read_on(
+    requests: Sequence[Request],
+    open_one: Callable[[Request], Opened],
+    pool: ThreadPoolExecutor,
+    pending: Future[Opened] | None,
+) -> Iterator[tuple[Request, Future[Opened]]]:
     following = iter(requests[1:])
-    with ThreadPoolExecutor(1, thread_name_prefix="reader") as pool:
-        pending = pool.submit(open_one, requests[0]) if requests else None
-        request = requests[0] if requests else None
+    request = requests[0] if requests else None
+    with pool:
         try:
             while pending is not None and request is not None:
                 current = (request, pending)

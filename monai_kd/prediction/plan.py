@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from data_prep.errors import DatasetError
 from data_prep.schemes import LabelScheme
 from monai_kd.prediction.batch import Tally
 from monai_kd.prediction.lock import Shard
 from monai_kd.prediction.opened_case import open_case
+from monai_kd.prediction.record import tool_name
 from monai_kd.prediction.requests import Request
 from monai_kd.prediction.result_files import ResultFiles, find_change, read_record
 from monai_kd.prediction.screen import Screen
@@ -30,14 +32,16 @@ def refuse_existing(requests: Iterable[Request], output: Path) -> None:
         )
 
 
-def skip_whole(
+def skip_whole(  # noqa: PLR0913  (what a run was asked for, all of which may have changed)
     requests: Iterable[Request],
     output: Path,
     *,
     student: Student,
     scheme: LabelScheme,
     probabilities: bool,
+    uncertainty: bool,
     reports: bool,
+    coregister: bool,
     tally: Tally,
     screen: Screen,
 ) -> list[Request]:
@@ -46,9 +50,13 @@ def skip_whole(
     for request in requests:
         files = ResultFiles(output, request.name)
         wanted = [files.probability(name) for name in student.regions if probabilities]
+        wanted += [files.uncertainty] if uncertainty else []
         wanted += [files.report] if reports else []
+        wanted += [files.dicom] if _had_dicom(files) else []
         change = (
-            None if files.present is None else _find_change(request, files, student, scheme, wanted)
+            None
+            if files.present is None
+            else _find_change(request, files, student, scheme, wanted=wanted, coregister=coregister)
         )
         record = read_record(files.record)
         if files.present is None or change or record is None:
@@ -61,21 +69,31 @@ def skip_whole(
     return redone
 
 
+def _had_dicom(files: ResultFiles) -> bool:
+    """Tell whether a mask in DICOM belongs to the result."""
+    record = read_record(files.record) or {}
+    from_dicom = any("series" in one for one in record.get("sequences", {}).values())
+    refused = any(reason["code"] == "W704" for reason in record.get("reasons", ()))
+    return from_dicom and not refused
+
+
 def _find_change(
     request: Request,
     files: ResultFiles,
     student: Student,
     scheme: LabelScheme,
-    wanted: Iterable[Path],
+    **asked: Any,
 ) -> str | None:
-    told = {"bundle_sha256": student.sha256, "scheme": scheme.name}
+    asked |= {"tool": tool_name(), "bundle_sha256": student.sha256, "scheme": scheme.name}
     if request.dicom is None:
-        return find_change(files, request.case, wanted=wanted, **told)
+        return find_change(files, request.case, **asked)
     try:
         opened = open_case(request)
     except Exception:  # it will be told when its turn comes
         return "its DICOM files have changed"
+    series = opened.dicom.series if opened.dicom else {}
+    asked["hashes"] = {name: one.sha256 for name, one in series.items()}
     try:
-        return find_change(files, opened.request.case, wanted=wanted, **told)
+        return find_change(files, opened.request.case, **asked)
     finally:
         opened.close()

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from data_prep.errors import DatasetError
 from data_prep.grid import Grid, choose_grid, grid_of, turn_to_ras
 from data_prep.memory import in_memory_order, memory_order
 from data_prep.scan import Scan
+from monai_kd.prediction.budget import check_need
 from monai_kd.prediction.intensities import ROUNDING, write_normalised
 from monai_kd.prediction.resampling import index_matrix, resample_linear
 
@@ -19,6 +21,8 @@ Array = NDArray[Any]
 Masks = NDArray[np.bool_]
 Box = tuple[slice, slice, slice]
 LEAST_KEPT = 0.5  # of the voxels that are not 0
+MOVED_BYTES, KEPT_BYTES = 40, 16  # per voxel of the grid, while scans are brought to it and after
+FILLED_BYTES = 50  # per voxel of the brain's box: the network's image, and what normalises it
 SURELY_BRAIN = int(1 / ROUNDING)  # where no number exceeds it, any but 0 is brain
 
 
@@ -39,24 +43,38 @@ def prepare_image(
     spacing_mm: tuple[float, ...] | None,
     divisor: int,
     threads: int = 1,
+    most_bytes: int | None = None,
 ) -> Prepared:
     """Do what `bundles/preprocessing.yaml` does; channels of absent modalities are 0.
 
     The grid is that of the first scan, in the order of the modalities. The padding is split as
-    MONAI's sliding window splits it.
+    MONAI's sliding window splits it. A grid for which `most_bytes` do not suffice is refused.
     """
     first = next(scans[name] for name in modalities if name in scans)
     shape = first.voxels.shape
     grid = choose_grid((shape[0], shape[1], shape[2]), first.affine, spacing_mm=spacing_mm)
+    resampled = prod(grid.shape) * any(_has_to_move(scan, grid) for scan in scans.values())
+    check_need(_describe(grid), MOVED_BYTES * resampled, most_bytes)
     with ThreadPoolExecutor(max(1, threads)) as pool:
         volumes = dict(
             zip(scans, pool.map(lambda s: _to_grid(s, grid), scans.values()), strict=True)
         )
         box = _find_box(list(volumes.values()), pool)
+        filled = prod(part.stop - part.start for part in box)
+        check_need(_describe(grid), KEPT_BYTES * resampled + FILLED_BYTES * filled, most_bytes)
         image, inner = _make_buffer(len(modalities), box, divisor)
         targets = {name: image[channel][inner] for channel, name in enumerate(modalities)}
         list(pool.map(lambda name: _fill(volumes[name][box], targets[name]), volumes))
     return Prepared(image, grid, box, inner)
+
+
+def _describe(grid: Grid) -> str:
+    return f"its grid of {' x '.join(map(str, grid.shape))} voxels"
+
+
+def _has_to_move(scan: Scan, grid: Grid) -> bool:
+    x, y, z = scan.voxels.shape
+    return not grid_of((x, y, z), scan.affine).is_same(grid)
 
 
 def _to_grid(scan: Scan, grid: Grid) -> Array:
@@ -75,26 +93,27 @@ def _find_box(volumes: Sequence[Array], pool: ThreadPoolExecutor) -> Box:
     whole = all(volume.dtype.kind in "iu" for volume in volumes)
     if whole:
         profiles = list(pool.map(_profile_whole_numbers, volumes))
-        if all(_largest(volume) <= SURELY_BRAIN for volume in volumes):
+        if max(pool.map(_largest, volumes)) <= SURELY_BRAIN:
             return _join(profiles)
     means = [float(np.abs(volume).mean(dtype=np.float64)) for volume in volumes]
     for volume, mean in zip(volumes, means, strict=True):
-        _refuse_outshone(volume, ROUNDING * max(mean, float(np.mean(means))))
+        if _is_outshone(volume, ROUNDING * max(mean, float(np.mean(means)))):
+            most = max(float(np.abs(other).max()) for other in volumes)
+            raise DatasetError(
+                f"values up to {most:.3g} outshine all others, which would count as background; "
+                "export the scan again"
+            )
     threshold = ROUNDING * float(np.mean(means))
     if not whole or threshold >= 1:
         profiles = list(pool.map(lambda volume: _profile(volume, threshold), volumes))
     return _join(profiles)
 
 
-def _refuse_outshone(volume: Array, threshold: float) -> None:
-    """Stop where so little counts as brain, beside a voxel of 1e30 or so, that no mask would be."""
+def _is_outshone(volume: Array, threshold: float) -> bool:
+    """Tell whether too little would count as brain, beside a voxel of 1e12 or so."""
     size = np.abs(volume[::3, ::3, ::3])
     present = np.count_nonzero(size)
-    if np.count_nonzero(size > threshold) < LEAST_KEPT * present:
-        raise DatasetError(
-            f"values up to {np.abs(volume).max():.3g} outshine all others, which would count as "
-            "background; export the scan again"
-        )
+    return bool(np.count_nonzero(size > threshold) < LEAST_KEPT * present)
 
 
 def _profile_whole_numbers(volume: Array) -> list[Masks]:
@@ -117,7 +136,8 @@ def _profile(volume: Array, threshold: float) -> list[Masks]:
 
 
 def _largest(volume: Array) -> int:
-    return max(int(volume.max()), -int(volume.min()))
+    (view,) = in_memory_order(volume)
+    return max(int(view.max()), -int(view.min()))
 
 
 def _by_axis(volume: Array, outermost: Masks, plane: Masks) -> list[Masks]:

@@ -38,17 +38,23 @@ def build_record(  # noqa: PLR0913  (what is known of a case, from all who know 
     lesions: Sequence[Lesion] = (),
     intervals: Mapping[str, Interval] | None = None,
     agreement: Mapping[str, float] | None = None,
+    expected_dice: Mapping[str, float | None] | None = None,
+    origins: Mapping[str, Mapping[str, Any]] | None = None,
     seconds: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
-    """Return the record of a segmented case, ready for JSON; volumes are those of the mask."""
+    """Return the record of a segmented case, ready for JSON; volumes are those of the mask.
+
+    `origins` replace or add what is told of each sequence.
+    """
     regions = [region for region in REGIONS if region in volumes]
     return {
         "format": FORMAT,
         "case": inspection.case.name,
         "verdict": verdict.name,
         "reasons": [reason.as_dict() for reason in verdict.reasons],
-        "sequences": _describe_sequences(inspection),
-        "missing": [name for name in student.modalities if name not in inspection.scans],
+        "sequences": _describe_sequences(inspection, origins or {}),
+        "empty": _describe_empty(inspection),
+        "missing": student.missing(inspection.scans),
         "labels": {
             "scheme": scheme.name,
             "values": {str(value): name for value, name in sorted(scheme.labels.items())},
@@ -58,6 +64,7 @@ def build_record(  # noqa: PLR0913  (what is known of a case, from all who know 
             for region in regions
         },
         "agreement": {region: (agreement or {}).get(region) for region in regions},
+        "expected_dice": {region: (expected_dice or {}).get(region) for region in regions},
         "lesions": [lesion.as_dict() for lesion in lesions],
         "grid": {
             "shape": list(segmentation.label.shape),
@@ -115,7 +122,9 @@ def peak_memory_mib() -> int | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit // 2**20
 
 
-def _describe_sequences(inspection: Inspection) -> dict[str, Any]:
+def _describe_sequences(
+    inspection: Inspection, origins: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
     images = inspection.case.images
     return {
         name: {
@@ -124,8 +133,19 @@ def _describe_sequences(inspection: Inspection) -> dict[str, Any]:
             "shape": list(scan.voxels.shape),
             "spacing_mm": np.linalg.norm(scan.affine[:3, :3], axis=0).round(4).tolist(),
             "channel": images[name].channel,
+            **origins.get(name, {}),
         }
         for name, scan in inspection.scans.items()
+    }
+
+
+def _describe_empty(inspection: Inspection) -> dict[str, Any]:
+    """Files of sequences without a picture: were they replaced, the case would be another."""
+    images, hashes = inspection.case.images, inspection.hashes
+    return {
+        name: {"file": image.path.name, "sha256": hashes[image.path], "channel": image.channel}
+        for name, image in images.items()
+        if name not in inspection.scans and image.path in hashes
     }
 
 

@@ -13,6 +13,7 @@ from data_prep.layouts import find_dataset
 from data_prep.layouts.parts import stem_of
 from data_prep.rules import Rule
 from monai_kd.prediction.dicom_files import holds_dicom, printable
+from monai_kd.prediction.forgotten_folders import find_forgotten
 from monai_kd.prediction.loose_names import BY_NAME, find_loosely, name_channels
 
 
@@ -107,6 +108,8 @@ def _requests(dataset: Dataset) -> Iterator[Request]:
         if finding.rule is not Rule.MISSING_MODALITY and not _is_of_label(finding):
             errors.setdefault(finding.case, []).append(finding)
     whole = {case.name: case for case in dataset.cases}
+    for finding in find_forgotten(dataset, {*whole, *errors}):
+        errors[finding.case] = [finding]
     settings = replace(dataset, cases=(), findings=())
     for name in sorted({*whole, *errors} - {WHOLE_DATASET}):
         case = whole.get(name) or Case(name, name, UNKNOWN, {}, None)
@@ -123,8 +126,8 @@ def _is_of_label(finding: Finding) -> bool:
 
 
 def _from_channels(path: Path, order: Sequence[str] | None) -> Request:
-    if not path.name.lower().endswith((".nii", ".nii.gz")):
-        raise DatasetError(f"{path} is neither a folder nor named .nii or .nii.gz")
+    if stem_of(path) == path.name:
+        raise DatasetError(f"{path} is neither a folder nor named .nii, .nii.gz, .hdr or .img")
     names = name_channels(path, order)
     if not names:
         raise DatasetError(
@@ -137,7 +140,7 @@ def _from_channels(path: Path, order: Sequence[str] | None) -> Request:
 
 def _from_files(sequences: Mapping[str, Path]) -> Request:
     paths = {name: Path(os.path.abspath(sequences[name])) for name in sequences}
-    root = Path(os.path.commonpath([path.parent for path in paths.values()]))
+    root = _shared_folder(paths.values())
     images = {name: ImageFile(path) for name, path in paths.items()}
     return _lone_request(_shared_name(paths.values()), root, "given by option", images)
 
@@ -147,7 +150,15 @@ def _shared_name(paths: Iterable[Path]) -> str:
     stems = [stem_of(path) for path in paths]
     shared = re.match(r"(.*)[\W_]", os.path.commonprefix(stems))  # noqa: RUF071  (of letters)
     name = shared[1].rstrip("_-. ") if shared else ""
-    return name or os.path.basename(os.path.commonpath([p.parent for p in paths])) or "case"
+    return name or _shared_folder(paths).name or "case"
+
+
+def _shared_folder(paths: Iterable[Path]) -> Path:
+    """The folder that holds all of them; nothing where they lie on several drives of Windows."""
+    try:
+        return Path(os.path.commonpath([path.parent for path in paths]))
+    except ValueError:
+        return Path()
 
 
 def _lone_request(name: str, root: Path, layout: str, images: Mapping[str, ImageFile]) -> Request:

@@ -1,8 +1,8 @@
 """Linear interpolation between two grids, axis after axis where their axes are parallel."""
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from data_prep.grid import Grid
 
@@ -23,7 +23,7 @@ def resample_linear(volume: Array, matrix: Matrix, shape: tuple[int, ...]) -> Ar
     """
     scales = np.diag(matrix)[:3]
     if np.abs(matrix[:3, :3] - np.diag(scales)).max() > PARALLEL:
-        turned = ndimage.affine_transform(
+        turned = scipy.ndimage.affine_transform(
             volume.astype(np.float64), matrix, output_shape=shape, order=1, mode="nearest"
         )
         return np.asarray(turned, dtype=np.float32)

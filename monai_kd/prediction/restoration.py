@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from data_prep.grid import Grid, grid_of, turn_to_ras
 from data_prep.scan import Scan
@@ -36,11 +36,24 @@ def restore_label(
     own = grid_of((shape[0], shape[1], shape[2]), reference.affine)
     box = prepared.box
     if not own.is_same(prepared.grid):
-        chances = dict(zip(regions, expit(logits), strict=True))
+        chances = dict(zip(regions, scipy.special.expit(logits), strict=True))
         box = _reach(prepared, own)
         regions = {name: _resample(chances[name], prepared, own.cut(box)) for name in regions}
     turned[box] = _merge(regions, scheme)
     return label
+
+
+def restore_chances(chances: Floats, prepared: Prepared, reference: Scan) -> Floats:
+    """Bring numbers from 0 to 1, in the box of `prepared`, to the scan's voxels; 0 beyond it."""
+    x, y, z = reference.voxels.shape
+    restored = np.zeros((x, y, z), dtype=np.float32, order="F")
+    turned = turn_to_ras(restored, reference.affine)
+    own, box = grid_of((x, y, z), reference.affine), prepared.box
+    if not own.is_same(prepared.grid):
+        box = _reach(prepared, own)
+        chances = _interpolate(chances, prepared, own.cut(box))
+    turned[box] = chances
+    return restored
 
 
 def _merge(regions: Mapping[str, Masks], scheme: LabelScheme) -> Labels:
@@ -71,6 +84,10 @@ def _reach(prepared: Prepared, own: Grid) -> Box:
 
 
 def _resample(chances: Floats, prepared: Prepared, target: Grid) -> Masks:
+    return _interpolate(chances, prepared, target) >= 0.5
+
+
+def _interpolate(chances: Floats, prepared: Prepared, target: Grid) -> Floats:
     """Read probabilities where the voxels of `target` lie; beyond the box they are 0."""
     edges = [
         _at_edge(part, side) for part, side in zip(prepared.box, prepared.grid.shape, strict=True)
@@ -79,7 +96,7 @@ def _resample(chances: Floats, prepared: Prepared, target: Grid) -> Masks:
     padded = np.pad(chances, widths)
     matrix = index_matrix(prepared.grid.cut(prepared.box), target)
     matrix[:3, 3] += [low for low, _ in widths]
-    return resample_linear(padded, matrix, target.shape) >= 0.5
+    return resample_linear(padded, matrix, target.shape)
 
 
 def _at_edge(part: slice, side: int) -> tuple[bool, bool]:

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.case import Case
+from data_prep.pair import files_of
+from data_prep.rules import Rule
 from monai_kd.prediction.student import REGIONS
 
 FORMAT = 1
+APART = (Rule.NOT_ALIGNED.code, Rule.OWN_SPACING.code)  # what --coregister does away with
 LEFT_OUT = "left_out"  # the folder of what is told of cases without a result
 
 
@@ -50,6 +53,11 @@ class ResultFiles:
         """How sure the student is of a region, on its own grid."""
         return self.folder / f"{self.case}_{region}_probability.nii.gz"
 
+    @property
+    def uncertainty(self) -> Path:
+        """How undecided the student is, on the voxels of the mask."""
+        return self.folder / f"{self.case}_uncertainty.nii.gz"
+
     def clear(self) -> None:
         """Remove what an earlier run has left, the record first."""
         for path in (self.record, self.left_out, *self._results):
@@ -62,7 +70,13 @@ class ResultFiles:
 
     @property
     def _results(self) -> tuple[Path, ...]:
-        return (self.report, self.dicom, self.label, *map(self.probability, REGIONS))
+        return (
+            self.report,
+            self.dicom,
+            self.label,
+            self.uncertainty,
+            *map(self.probability, REGIONS),
+        )
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
@@ -76,11 +90,20 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
 
 def find_change(
-    files: ResultFiles, case: Case, *, bundle_sha256: str, scheme: str, wanted: Iterable[Path] = ()
+    files: ResultFiles,
+    case: Case,
+    *,
+    tool: str,
+    bundle_sha256: str,
+    scheme: str,
+    wanted: Iterable[Path] = (),
+    coregister: bool = False,
+    hashes: Mapping[str, str] | None = None,
 ) -> str | None:
     """Say why the result has to be made again; None where it is whole and still true.
 
-    The bytes of the scans are hashed anew, which takes a hundredth of what segmenting does.
+    The bytes of the scans are hashed anew, which takes a hundredth of what segmenting does; of
+    DICOM, `hashes` tells those of each sequence.
     """
     record = read_record(files.record)
     if record is None:
@@ -88,33 +111,52 @@ def find_change(
     absent = [path.name for path in (files.label, *wanted) if not path.is_file()]
     if absent:
         return f"{absent[0]} is absent"
+    if record["provenance"].get("tool") != tool:
+        return "made with another version of this program"
     if record["provenance"].get("bundle", {}).get("sha256") != bundle_sha256:
         return "made with another bundle"
     if record.get("labels", {}).get("scheme") != scheme:
         return "made with other --labels"
-    return _find_changed_scan(record.get("sequences", {}), record.get("missing", ()), case)
+    sequences = {**record.get("sequences", {}), **record.get("empty", {})}
+    return _find_other_alignment(record, coregister=coregister) or _find_changed_scan(
+        sequences, case, hashes
+    )
+
+
+def _find_other_alignment(record: Mapping[str, Any], *, coregister: bool) -> str | None:
+    sequences = record.get("sequences", {}).values()
+    registered = any("registration" in sequence for sequence in sequences)
+    apart = any(reason.get("code") in APART for reason in record.get("reasons", ()))
+    if registered and not coregister:
+        return "made with --coregister"
+    return "its sequences lie apart" if coregister and apart and not registered else None
 
 
 def _find_changed_scan(
-    sequences: Mapping[str, Any], missing: Iterable[str], case: Case
+    sequences: Mapping[str, Any],
+    case: Case,
+    hashes: Mapping[str, str] | None,
 ) -> str | None:
-    """Compare all but the sequences that were empty and so are not told of."""
-    if not set(sequences) <= set(case.images) <= {*sequences, *missing}:
+    if set(sequences) != set(case.images):
         return "made from other sequences"
-    hashes = {path: _hash(path) for path in case.files}
+    by_file = {} if hashes else {path: _hash(path) for path in case.files}
+    found = hashes or {name: by_file[image.path] for name, image in case.images.items()}
     for name in sequences:
         image = case.images[name]
         known = sequences[name].get("sha256"), sequences[name].get("channel")
-        if known != (hashes[image.path], image.channel):
+        if known != (found.get(name), image.channel):
             return f"{image.path.name} has changed"
     return None
 
 
 def _hash(path: Path) -> str:
-    if not path.is_file():  # opening a pipe would wait for ever
-        return ""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return ""
+    digest = hashlib.sha256()
+    for file in files_of(path):
+        if not file.is_file():  # opening a pipe would wait for ever
+            return ""
+        try:
+            with file.open("rb") as content:
+                hashlib.file_digest(content, lambda: digest)
+        except OSError:
+            return ""
+    return digest.hexdigest()

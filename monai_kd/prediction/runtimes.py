@@ -19,6 +19,7 @@ from monai_kd.prediction.student import MEND, Student
 Array = NDArray[np.float32]
 # What tells of a want of memory in the words of OpenVINO, oneDNN, ONNX Runtime and torch.
 _WANT_OF_MEMORY = ("bad_alloc", "bad alloc", "allocate", "out of memory", "not enough memory")
+KEPT_VOXELS = 192**3  # a larger image's memory, 63 bytes a voxel, OpenVINO would keep for ever
 # Only OpenVINO's converter of models, which we never call, would import what sends usage
 # statistics; without it the import takes a third of the time.
 UNWANTED = ("openvino.tools.ovc", "openvino_telemetry")
@@ -28,13 +29,15 @@ class Runtime(Protocol):
     """A student that is ready to run.
 
     `bytes_per_voxel` was measured: how much the peak memory of the process grows by each voxel
-    of the image, its four channels and three regions counted in.
+    of the image, its four channels and three regions counted in. `note` says what a person should
+    know of the choice of the device; mostly it is empty.
     """
 
     name: str
     device: str
     threads: int
     bytes_per_voxel: int
+    note: str
 
     def run(self, image: Array) -> Array:
         """Return logits (R, D, H, W) of an image (C, D, H, W); the next call may overwrite them.
@@ -78,6 +81,7 @@ class OpenVinoRuntime:
     """The ONNX network in OpenVINO, on the processor."""
 
     device = "CPU"
+    note = ""
     bytes_per_voxel = 120
 
     def __init__(self, student: Student, threads: int) -> None:
@@ -92,14 +96,17 @@ class OpenVinoRuntime:
             "INFERENCE_PRECISION_HINT": "f32",  # the same mask on every processor
         }
         with _one_line(file):
-            compiled = openvino.Core().compile_model(file, "CPU", settings)
-            self._request = compiled.create_infer_request()
+            self._compiled = openvino.Core().compile_model(file, "CPU", settings)
+            self._request = self._compiled.create_infer_request()
 
     def run(self, image: Array) -> Array:
         """Return logits (R, D, H, W), which the next call overwrites."""
         with _memory_errors():
             self._request.infer({0: image[None]}, share_inputs=True)
         logits: Array = self._request.get_output_tensor().data[0]
+        if image[0].size > KEPT_VOXELS:
+            logits = logits.copy()
+            self._compiled.release_memory()
         return logits
 
 
@@ -107,6 +114,7 @@ class OnnxRuntime:
     """The ONNX network in ONNX Runtime, on the processor."""
 
     device = "CPU"
+    note = ""
     bytes_per_voxel = 120
 
     def __init__(self, student: Student, threads: int) -> None:

@@ -8,9 +8,6 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from monai_kd.prediction.failures import one_line
 
 Advance = Callable[[str], None]
@@ -57,22 +54,26 @@ class Screen:
     @contextmanager
     def progress(self, total: int) -> Iterator[Advance]:
         """Draw a bar with the time left, if a person is watching; yield what moves it on."""
+        if self.quiet or total < 2 or sys.stderr is None:
+            yield lambda case: None
+            return
+        from rich import progress as bars  # noqa: PLC0415  (dear, and a lone case has no bar)
+        from rich.console import Console  # noqa: PLC0415
+
         console = Console(stderr=True)
-        shared = sys.stdout is not None and sys.stdout.isatty()
         columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            bars.TextColumn("{task.description}", markup=False),
+            bars.BarColumn(),
+            bars.MofNCompleteColumn(),
+            bars.TextColumn("left"),
+            bars.TimeRemainingColumn(),
         )
-        hidden = self.quiet or total < 2 or sys.stderr is None or not console.is_terminal
-        with Progress(
+        with bars.Progress(
             *columns,
             console=console,
-            disable=hidden,
+            disable=not console.is_terminal,
             transient=True,
-            redirect_stdout=shared,
+            redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),
         ) as bar:
             task = bar.add_task("Segmenting", total=total)
 

@@ -1,14 +1,14 @@
 """One case to one mask: on the reference scan's own voxels, and written as they are stored."""
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import scipy
 from isal import igzip_lib
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from data_prep.checks import Inspection
 from data_prep.errors import DatasetError
@@ -16,8 +16,8 @@ from data_prep.files import write_bytes
 from data_prep.grid import Grid
 from data_prep.scan import Scan
 from data_prep.schemes import LabelScheme, translate_labels
-from monai_kd.prediction.preparation import prepare_image
-from monai_kd.prediction.restoration import restore_label
+from monai_kd.prediction.preparation import Prepared, prepare_image
+from monai_kd.prediction.restoration import restore_chances, restore_label
 from monai_kd.prediction.runtimes import Runtime
 from monai_kd.prediction.student import Student
 from monai_kd.prediction.windows import infer
@@ -25,6 +25,10 @@ from monai_kd.prediction.windows import infer
 Floats = NDArray[np.float32]
 Masks = NDArray[np.bool_]
 Labels = NDArray[np.uint8]
+USUAL_BYTES = (
+    72 * 2**20
+)  # of four scans of 240x240x155, as the base of a window's memory holds them
+_LINE_ENDS = (13, 10, 26, 10)  # by which NIfTI-2 tells a file that was copied as text
 COMPRESSION = 1  # of isal's 0 to 3: a mask is mostly 0, and higher levels gain next to nothing
 
 
@@ -32,16 +36,20 @@ COMPRESSION = 1  # of isal's 0 to 3: a mask is mostly 0, and higher levels gain 
 class Segmentation:
     """A mask as the reference scan is stored, and its regions on the network's own grid.
 
-    `label` has the values of `scheme`. `regions`, and `probabilities` where they were asked for,
-    lie on `grid`: right, front, top, cut to the brain. `seconds` are those of each stage.
+    `label` has the values of `scheme`. `regions`, `logits`, and `probabilities` where they were
+    asked for, lie on `grid`: right, front, top, cut to the brain. The runtime may overwrite the
+    logits when it runs again. `seconds` are those of each stage.
     """
 
     label: Labels
     reference: Scan
     regions: Mapping[str, Masks]
+    logits: Mapping[str, Floats]
     probabilities: Mapping[str, Floats] | None
+    prepared: Prepared
     grid: Grid
     window: tuple[int, int, int]
+    windows: int
     runtime: str
     seconds: dict[str, float]
     scheme: LabelScheme
@@ -56,7 +64,7 @@ def segment(
     keep_probabilities: bool = False,
 ) -> Segmentation:
     """Segment a case that was read and checked; its first sequence is the reference."""
-    names = [name for name in student.modalities if name in inspection.scans]
+    names = student.among(inspection.scans)
     if not names:
         wanted = ", ".join(student.modalities)
         raise DatasetError(f"{inspection.case.name} has no sequence that can be used of {wanted}")
@@ -67,9 +75,11 @@ def segment(
         spacing_mm=student.spacing_mm,
         divisor=student.divisor,
         threads=runtime.threads,
+        most_bytes=most_bytes,
     )
     watch.note("prepare")
-    found = infer(runtime, prepared.image, divisor=student.divisor, most_bytes=most_bytes)
+    spare = most_bytes - count_excess(inspection.scans.values())
+    found = infer(runtime, prepared.image, divisor=student.divisor, most_bytes=spare)
     watch.note("infer")
     logits = found.logits[:, *prepared.inner]
     if not np.isfinite(logits.sum(dtype=np.float64)):  # else it would end as a mask without tumour
@@ -80,7 +90,7 @@ def segment(
     regions = dict(zip(student.regions, logits > 0, strict=True))
     chances = None
     if keep_probabilities:
-        chances = dict(zip(student.regions, expit(logits), strict=True))
+        chances = dict(zip(student.regions, scipy.special.expit(logits), strict=True))
     reference = inspection.scans[names[0]]
     label = restore_label(prepared, logits, regions, reference=reference, scheme=student.scheme)
     watch.note("restore")
@@ -88,13 +98,22 @@ def segment(
         label=label,
         reference=reference,
         regions=regions,
+        logits=dict(zip(student.regions, logits, strict=True)),
         probabilities=chances,
+        prepared=replace(prepared, image=np.empty((0, 0, 0, 0), np.float32)),
         grid=prepared.grid.cut(prepared.box),
         window=found.window,
+        windows=found.windows,
         runtime=runtime.name,
         seconds=watch.seconds,
         scheme=student.scheme,
     )
+
+
+def count_excess(scans: Iterable[Scan]) -> int:
+    """Return by how much this case, and another that is read meanwhile, exceed usual ones."""
+    held = sum(scan.voxels.nbytes for scan in scans)
+    return 2 * max(0, held - USUAL_BYTES)
 
 
 def write_label(segmentation: Segmentation, path: Path, scheme: LabelScheme) -> None:
@@ -110,7 +129,24 @@ def write_label(segmentation: Segmentation, path: Path, scheme: LabelScheme) -> 
         for value, stands in values.items():
             table[value] = stands
         voxels = voxels.translate(bytes(table))
-    header = _write_header(segmentation.reference, segmentation.label.shape, scheme)
+    _write(voxels, segmentation, str(scheme), path)
+
+
+def write_uncertainty(
+    segmentation: Segmentation, chances: Mapping[str, Floats], path: Path
+) -> None:
+    """Write how undecided the student is, from 0 to 100, on the voxels of the mask.
+
+    `chances` lie where the regions do. 100 is a region of which both answers are as likely.
+    """
+    doubt = np.max([1 - np.abs(2 * chance - 1) for chance in chances.values()], axis=0)
+    stored = restore_chances(doubt, segmentation.prepared, segmentation.reference)
+    percent = np.round(stored * 100).astype(np.uint8)
+    _write(percent.tobytes(order="F"), segmentation, "uncertainty, 0 to 100 per cent", path)
+
+
+def _write(voxels: bytes, segmentation: Segmentation, described: str, path: Path) -> None:
+    header = _write_header(segmentation.reference, segmentation.label.shape, described)
     compressed = igzip_lib.compress(header + voxels, COMPRESSION, igzip_lib.COMP_GZIP)
     write_bytes(path, compressed)
 
@@ -128,14 +164,17 @@ class _Watch:
         self._last = now
 
 
-def _write_header(reference: Scan, shape: tuple[int, ...], scheme: LabelScheme) -> bytes:
+def _write_header(reference: Scan, shape: tuple[int, ...], described: str) -> bytes:
     header = reference.header.copy()
     header.set_data_shape(shape)
     header.set_data_dtype(np.uint8)
+    header["magic"] = header.single_magic  # we read past a wrong end of it, others do not
+    if "eol_check" in header:
+        header["eol_check"] = _LINE_ENDS
     header["vox_offset"] = header.sizeof_hdr + 4  # four zero bytes: no extension follows
     header["scl_slope"], header["scl_inter"] = 1, 0
     header["cal_min"], header["cal_max"] = 0, 0
-    header["descrip"] = f"monai_kd {scheme}".encode()[:79]
+    header["descrip"] = f"monai_kd {described}".encode()[:79]
     for field in ("aux_file", "db_name", "intent_name"):
         if field in header:
             header[field] = b""

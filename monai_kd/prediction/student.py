@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,19 @@ from typing import Any
 from data_prep.errors import DatasetError, check_folder
 from data_prep.schemes import LabelScheme, scheme_of_classes, scheme_of_regions
 
-REGIONS = ("TC", "WT", "ET")
-MEND = "pack or copy the bundle again"
 Facts = Mapping[str, Any]
+REGIONS = ("TC", "WT", "ET")
+# How `preparation` prepares a scan, in the words of a bundle; the spacing may be the scan's own.
+RESAMPLE = "ResampleToSpacingd"
+STEPS: tuple[tuple[str, Facts | None], ...] = (
+    ("LoadImaged", {"image_only": True, "ensure_channel_first": True}),
+    ("CheckImaged", None),
+    ("Orientationd", {"axcodes": "RAS", "labels": None}),
+    (RESAMPLE, None),
+    ("CropForegroundd", None),
+    ("NormalizeBraind", {}),
+)
+MEND = "pack or copy the bundle again"
 Triple = tuple[int, int, int]
 
 
@@ -24,6 +34,7 @@ class Student:
     `modalities` and `regions` are in the order of the network's channels. `labels` are the values
     that the network's regions make. `window` is that of training, and every edge that the network
     takes is a multiple of `divisor`. `network` is its definition: a name and plain arguments.
+    It `takes_gaps` if it was trained on cases of which sequences were missing.
     """
 
     folder: Path
@@ -37,6 +48,15 @@ class Student:
     window: Triple
     divisor: int
     network: Facts
+    takes_gaps: bool = False
+
+    def among(self, scans: Container[str]) -> list[str]:
+        """The sequences that it takes and that are there, in its order."""
+        return [name for name in self.modalities if name in scans]
+
+    def missing(self, scans: Container[str]) -> list[str]:
+        """The sequences that it takes and that are not there."""
+        return [name for name in self.modalities if name not in scans]
 
     @property
     def onnx_file(self) -> Path:
@@ -78,10 +98,11 @@ def _gather(folder: Path, config: Facts, metadata: Facts) -> Student:
         modalities=_modalities(image),
         regions=_regions(pred),
         labels=_labels(tensors["post_processed_outputs"]["pred"]),
-        spacing_mm=_spacing(config["preprocessing"]),
+        spacing_mm=_spacing(config["preprocessing"]["transforms"]),
         window=_three_edges(config["window"]),
         divisor=_divisor(image["spatial_shape"]),
         network=dict(config["network_def"]),
+        takes_gaps=float(metadata.get("modality_dropout", 0)) > 0,
     )
 
 
@@ -125,13 +146,20 @@ def _in_order(names: Mapping[str, str]) -> list[str]:
     return [str(names[channel]) for channel in sorted(names, key=int)]
 
 
-def _spacing(preprocessing: Facts) -> tuple[float, float, float] | None:
-    """The voxels' size where a step resamples to one."""
-    for step in preprocessing["transforms"]:
-        if str(step["_target_"]).endswith("ResampleToSpacingd"):
-            x, y, z = map(float, step["pixdim"])
-            return x, y, z
-    return None
+def _spacing(steps: Sequence[Facts]) -> tuple[float, float, float] | None:
+    """The voxels' size where a step resamples to one; any other preparation is refused."""
+    by_name = {str(step["_target_"]).rpartition(".")[2]: step for step in steps}
+    expected = [name for name, _ in STEPS if name != RESAMPLE or name in by_name]
+    if list(by_name) != expected or len(steps) != len(expected):
+        raise ValueError(f"it prepares scans by {', '.join(by_name)}, not {', '.join(expected)}")
+    for name, known in STEPS:
+        given = {k: v for k, v in by_name.get(name, {}).items() if k not in ("_target_", "keys")}
+        if known is not None and given != known:
+            raise ValueError(f"its {name} has {given}, expected {known}")
+    if RESAMPLE not in by_name:
+        return None
+    x, y, z = map(float, by_name[RESAMPLE]["pixdim"])
+    return x, y, z
 
 
 def _three_edges(edges: Sequence[int]) -> Triple:

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
-
 from data_prep.files import write_bytes
 from monai_kd.prediction.record import NOTICE, REGIONS
 from monai_kd.prediction.result_files import LEFT_OUT, ResultFiles, read_record
@@ -29,10 +27,12 @@ def write_summary(output: Path) -> int:
     They are read anew, so that results of other shards and of earlier runs stand in it as well.
     Nothing is written for a single case.
     """
-    records = list(_read_records(output))
-    if len(records) > 1:
+    written, records = -1, list(_read_records(output))
+    while len(records) > max(1, written):  # another shard may have ended meanwhile
+        written = len(records)
         write_bytes(output / "summary.csv", _write_table(records))
         write_bytes(output / "index.html", _write_page(output, records))
+        records = list(_read_records(output))
     return len(records)
 
 
@@ -80,6 +80,8 @@ def _write_page(output: Path, records: Sequence[Mapping[str, Any]]) -> bytes:
         verdict: sum(row["verdict"] == verdict for row in rows)
         for verdict in ("PASS", "CHECK", "REFUSE")
     }
+    from jinja2 import Environment, StrictUndefined  # noqa: PLC0415  (for a lone case, never)
+
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     page = environment.from_string(_PAGE)
     text = page.render(rows=rows, counts=counts, regions=REGIONS, notice=NOTICE)

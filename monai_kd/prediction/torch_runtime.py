@@ -1,6 +1,9 @@
 """The student in torch, for CUDA and where nothing else is installed; loaded only if asked for."""
 
 import inspect
+import logging
+import os
+import warnings
 from collections.abc import Mapping
 from pickle import UnpicklingError
 from types import MappingProxyType
@@ -24,6 +27,7 @@ NETWORKS: Mapping[str, type[torch.nn.Module]] = MappingProxyType(
         "scripts.efficientnet_student.EfficientNetStudent": EfficientNetStudent,
     }
 )
+_LOGGER = logging.getLogger(__name__)
 
 
 class TorchRuntime:
@@ -38,7 +42,9 @@ class TorchRuntime:
         network = _make_network(student.network)
         network.load_state_dict(_read_weights(student))
         self._network = network.eval()
-        self._move("cuda:0" if _cuda_works() else "cpu")
+        device = _choose_cuda()
+        self.note = _try(device) if device else ""
+        self._move(device if device and not self.note else "cpu")
 
     @torch.inference_mode()
     def run(self, image: Array) -> Array:
@@ -50,6 +56,7 @@ class TorchRuntime:
                 raise
             if self.device == "CPU" or max(image.shape[1:]) > SMALL_EDGE:
                 raise MemoryError(str(error).partition("\n")[0]) from error
+        _LOGGER.warning("not enough memory on %s: the processor does the rest", self.device)
         self._move("cpu")
         return self._run(image)
 
@@ -94,20 +101,27 @@ def _is_plain(value: Any) -> bool:
 
 def _read_weights(student: Student) -> dict[str, torch.Tensor]:
     try:
-        saved = torch.load(student.checkpoint, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # of foreign pickles, which are refused
+            saved = torch.load(student.checkpoint, map_location="cpu", weights_only=True)
     except UnpicklingError as error:  # whose message advises to load without care
         raise DatasetError(f"{student.checkpoint} holds no plain weights: {MEND}") from error
     weights: dict[str, torch.Tensor] = saved.get("model", saved)
     return weights
 
 
-def _cuda_works() -> bool:
-    """Try a convolution: a wheel may lack the kernels of a device that it finds."""
+def _choose_cuda() -> str | None:
+    """The device that torchrun means for this process, else the first; None without CUDA."""
     if not torch.cuda.is_available():
-        return False
+        return None
+    return f"cuda:{int(os.environ.get('LOCAL_RANK', '0')) % max(1, torch.cuda.device_count())}"
+
+
+def _try(device: str) -> str:
+    """Try a convolution, as a wheel may lack the kernels of a device that it finds."""
     try:
-        image = torch.zeros(1, 1, 4, 4, 4, device="cuda:0")
+        image = torch.zeros(1, 1, 4, 4, 4, device=device)
         torch.nn.functional.conv3d(image, image[..., :3, :3, :3]).cpu()
-    except RuntimeError:
-        return False
-    return True
+    except Exception as error:  # a driver, a device and a wheel each fail in their own way
+        why = " ".join(str(error).split()[:12]) or type(error).__name__
+        return f"CUDA is there but does not work ({why}), so the processor is used"
+    return ""

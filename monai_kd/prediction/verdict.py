@@ -22,6 +22,7 @@ TRAINING_SPACING_MM = (1.0, 1.0, 1.0)  # of BraTS and of our phantoms
 FAR = 2.0  # times as long or as short as in training
 EMPTY = (Rule.ALL_ZERO, Rule.CONSTANT)  # a sequence without a picture is one that is missing
 OF_LABELS = "4"  # second letter of a code: a label that comes along is not read
+REGISTRABLE = (Rule.NOT_ALIGNED, Rule.SHAPES_DIFFER, Rule.GRIDS_DIFFER)
 JUDGED_HERE = (Rule.SWAPPED,)  # anew, by more than the check of a dataset looks at
 
 
@@ -46,6 +47,11 @@ class Verdict:
     name: str
     reasons: tuple[Reason, ...]
 
+    def with_reasons(self, reasons: Sequence[Reason]) -> "Verdict":
+        """The same and more warnings, which ask to check."""
+        joined = sorted((*self.reasons, *reasons), key=lambda r: SEVERITIES.index(r.severity))
+        return Verdict(_name(joined), tuple(joined))
+
 
 def judge(
     inspection: Inspection,
@@ -63,8 +69,7 @@ def judge(
         reasons.append(_reason(Rule.MISSING_MODALITY, "", "no sequence can be used", "error"))
     if not _any(reasons, "error"):
         reasons += _seen(inspection, spacing_mm or TRAINING_SPACING_MM)
-    reasons.sort(key=lambda reason: SEVERITIES.index(reason.severity))
-    return Verdict(_name(reasons), tuple(reasons))
+    return Verdict(PASS, ()).with_reasons(reasons)
 
 
 def _name(reasons: Sequence[Reason]) -> str:
@@ -124,4 +129,5 @@ def _image_faults(
 
 
 def _reason(rule: Rule, file: str, seen: str, severity: Severity = "warning") -> Reason:
-    return Reason(rule.code, severity, file, f"{seen} - {rule.mend}")
+    mend = f"{rule.mend}, or give --coregister" if rule in REGISTRABLE else rule.mend
+    return Reason(rule.code, severity, file, f"{seen} - {mend}")

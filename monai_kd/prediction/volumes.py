@@ -13,8 +13,8 @@ def measure_volumes(
 ) -> dict[str, float]:
     """Return the ml of each region of `scheme` in a label; the affine tells the size of a voxel."""
     voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) / MM3_PER_ML
-    counts = np.bincount(label.ravel(order="K"), minlength=max(scheme.labels) + 1)
+    counts = {value: np.count_nonzero(label == value) for value in scheme.labels}
     return {
-        region: float(counts[list(values)].sum()) * voxel_ml
+        region: sum(counts[value] for value in values) * voxel_ml
         for region, values in scheme.regions.items()
     }

@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass
 from functools import reduce
 from itertools import product
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ LEAST_EDGE = 64  # of a window, or the image's own: a smaller one sees too littl
 OVERLAP = 0.25  # of a window's edge, at the least
 SIGMA = 0.125  # of a window's edge: the weight of a voxel falls with its distance to the centre
 LEAST_WEIGHT = 1e-3  # so that no voxel's weights add up to nothing
+IMAGE_BYTES = 36  # per voxel of an image that is larger than its windows, and of its logits
 BASE_BYTES = (
     450 * 2**20
 )  # of the interpreter with the runtime (torch needs most) and a case as read
@@ -25,10 +27,11 @@ _LOGGER = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Inference:
-    """Logits (R X Y Z) of an image, and the window in which they were found."""
+    """Logits (R X Y Z) of an image, the window in which they were found, and how many it took."""
 
     logits: Array
     window: Shape
+    windows: int
 
 
 def infer(runtime: Runtime, image: Array, *, divisor: int, most_bytes: int) -> Inference:
@@ -37,17 +40,35 @@ def infer(runtime: Runtime, image: Array, *, divisor: int, most_bytes: int) -> I
     Where the memory does not suffice all the same, windows of half the size are tried, and so on.
     """
     shape = (image.shape[1], image.shape[2], image.shape[3])
-    most_voxels = max(0, most_bytes - BASE_BYTES) // runtime.bytes_per_voxel
+    most_voxels = count_voxels(runtime, shape, most_bytes)
     failed: Shape | None = None
     while True:
         window = choose_window(shape, divisor=divisor, most_voxels=most_voxels)
         if window == failed or _sees_too_little(window, shape):
             raise DatasetError(f"not enough memory for the smallest window, of {LEAST_EDGE} voxels")
         try:
-            return Inference(_run_windows(runtime, image, window), window)
+            logits = _run_windows(runtime, image, window)
         except MemoryError:
             most_voxels, failed = int(np.prod(window)) // 2, window
             _LOGGER.warning("not enough memory for a window of %s: trying half of it", window)
+        else:
+            return Inference(logits, window, count_windows(shape, window))
+
+
+def count_windows(shape: Shape, window: Shape) -> int:
+    """Return how many windows cover the shape."""
+    return prod(len(place_windows(s, edge)) for s, edge in zip(shape, window, strict=True))
+
+
+def count_voxels(runtime: Runtime, shape: Shape, most_bytes: int) -> int:
+    """Return how large a window may be: the whole image, or less, for then the image adds to it."""
+    left = max(0, most_bytes - BASE_BYTES)
+    if prod(shape) * runtime.bytes_per_voxel <= left:
+        return prod(shape)
+    beside = max(0, left - IMAGE_BYTES * prod(shape))
+    return (
+        max(beside, min(left, LEAST_EDGE**3 * runtime.bytes_per_voxel)) // runtime.bytes_per_voxel
+    )
 
 
 def _sees_too_little(window: Shape, shape: Shape) -> bool:

@@ -349,3 +349,11 @@ def test_a_case_that_breaks_the_check_itself_is_left_out_and_the_others_go_on(da
     report = check_dataset(dataset, workers=1)
     assert report.left_out == (dataset.cases[0].name,)
     assert "ZeroDivisionError: division by zero - export its scans again" in error_lines(report)[0]
+
+
+@pytest.mark.parametrize(("value", "found"), [(1e14, []), (-1e16, [Rule.INFINITE])])
+def test_values_whose_squares_no_float_holds_are_refused(value, found):
+    values = np.arange(1000, dtype=np.float32).reshape(10, 10, 10)
+    values[0, 0, 0] = value
+    faults = [rule for rule, _ in intensity_faults(values, stripped=False)]
+    assert [rule for rule in faults if rule is Rule.INFINITE] == found

@@ -1,6 +1,8 @@
 import gzip
 import hashlib
+import os
 from contextlib import suppress
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from data_prep import scan as scan_module
 from data_prep.rules import Rule
-from data_prep.scan import ScanError, read_scan
+from data_prep.scan import ScanError, count_bytes, read_scan
 
 VOXELS = np.arange(4 * 5 * 6, dtype=np.int16).reshape(4, 5, 6)
 AFFINE = np.diag([-1.0, 2, 3, 1])
@@ -48,6 +50,29 @@ def test_a_scale_in_the_header_is_applied(tmp_path):
     content = bytearray(image.to_bytes())
     content[112:120] = np.array([0.5, 3], "<f4").tobytes()
     np.testing.assert_array_equal(_read(bytes(content), tmp_path).values, VOXELS * 0.5 + 3)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_file_far_larger_than_its_claim_is_refused_unread(tmp_path, monkeypatch, pack):
+    path = tmp_path / "scan.nii.gz"
+    path.write_bytes(pack(_bytes()))
+    os.truncate(path, 2**27)
+    monkeypatch.delattr(Path, "read_bytes")
+    with pytest.raises(ScanError) as caught:
+        read_scan(path)
+    assert caught.value.rule is Rule.TRAILING_BYTES
+
+
+def test_bytes_are_counted_by_the_header_and_are_none_where_it_is_broken(tmp_path):
+    path = tmp_path / "scan.nii.gz"
+    path.write_bytes(gzip.compress(_bytes()[:400]))
+    assert count_bytes(path) == VOXELS.nbytes
+    scaled = bytearray(_bytes())
+    scaled[112:116] = np.array(0.5, "<f4").tobytes()
+    path.write_bytes(scaled)
+    assert count_bytes(path) == VOXELS.nbytes + 4 * VOXELS.size
+    path.write_bytes(b"\x1f\x8bjunk")
+    assert count_bytes(path) == count_bytes(tmp_path) == count_bytes(tmp_path / "none") == 0
 
 
 def test_one_channel_of_4d_keeps_header_and_hash(tmp_path):

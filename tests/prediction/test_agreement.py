@@ -6,7 +6,7 @@ from monai_kd.prediction.agreement import MirroredRuntime, dice, measure_agreeme
 class FirstChannel:
     """A runtime whose logits are the first channel of the image."""
 
-    name, device, threads, bytes_per_voxel = "first", "CPU", 1, 1
+    name, device, threads, bytes_per_voxel, note = "first", "CPU", 1, 1, ""
 
     def run(self, image):
         """Answer at once."""

@@ -11,11 +11,13 @@ from errno import ENOSPC
 
 import pytest
 
+from data_prep.errors import DatasetError
 from data_prep.rules import Rule
 from monai_kd.prediction.batch import Tally, describe_result, run_batch
 from monai_kd.prediction.budget import count_threads, measure_free_memory, parse_size
 from monai_kd.prediction.failures import LeftOutError, explain, write_line
 from monai_kd.prediction.lock import Shard
+from monai_kd.prediction.opened_case import read_ahead
 from monai_kd.prediction.plan import take_shard
 from monai_kd.prediction.screen import Screen
 from monai_kd.prediction.verdict import Reason
@@ -49,8 +51,8 @@ class _Stage:
 
     def run(self, names="abcd", open_one=_Opened):
         run_batch(
-            [_Named(name) for name in names],
-            open_one=open_one,
+            read_ahead([_Named(name) for name in names], open_one),
+            len(names),
             finish=self.finish,
             afterwards=self.report,
             leave_out=lambda name, error: self.left_out.append(name),
@@ -166,6 +168,12 @@ def test_every_failure_is_one_line_with_code_case_and_mend(error, code):
     assert " - " in line
     assert line.endswith(f"[{code}]")
     assert "\n" not in line
+
+
+@pytest.mark.parametrize("told", ["4.dcm: cut - copy it again", "values outshine; export it"])
+def test_a_mend_is_told_once(told):
+    (reason,) = explain(DatasetError(told))
+    assert reason.text == told
 
 
 def test_several_reasons_are_told_as_one_line_that_counts_the_rest():

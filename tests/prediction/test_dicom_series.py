@@ -1,3 +1,4 @@
+import hashlib
 import shutil
 import sys
 from operator import itemgetter
@@ -307,6 +308,20 @@ def test_a_header_tells_its_sequence_or_between_which_to_choose(sequences, heade
     recognition = recognise_sequence(dataset)
     assert recognition.sequences == tuple(sequences.split())
     assert bool(recognition.reason) == (len(recognition.sequences) != 1)
+
+
+def test_a_record_tells_the_series_and_one_hash_of_its_files_by_slice(write_t1, writer):
+    def number_backwards(slices):
+        return [*reversed(slices)]
+
+    files = write_t1(change=number_backwards)
+    told = read_dicom_case(writer.folder).series["t1"].describe()
+    assert told["files"] == len(files)
+    assert set(told["series"]) == {"number", "description"}
+    joined = (b"".join(f.read_bytes() for f in order) for order in (files, files[::-1]))
+    assert told["sha256"] in {hashlib.sha256(content).hexdigest() for content in joined}
+    files[3].write_bytes(files[3].read_bytes() + b"\0")
+    assert read_dicom_case(writer.folder).series["t1"].sha256 != told["sha256"]
 
 
 def test_a_case_is_called_after_its_folder_and_tells_nothing_of_the_patient(

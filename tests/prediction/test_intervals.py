@@ -1,17 +1,9 @@
-import json
 from math import inf
 
 import numpy as np
 import pytest
 
-from monai_kd.prediction.intervals import (
-    Calibration,
-    VolumeCase,
-    calibrate,
-    conformal_quantile,
-    read_calibration,
-    score_of,
-)
+from monai_kd.prediction.intervals import VolumeCase, find_bound, find_interval, score_of
 
 TRIALS, SEEN = 2000, 39
 
@@ -30,48 +22,42 @@ def test_coverage_of_exchangeable_cases_is_the_level(level):
     random, held = np.random.default_rng(0), 0
     for _ in range(TRIALS):
         *seen, new = _draw(random, SEEN + 1)
-        interval = calibrate({"WT": seen}).interval(
-            "WT", new.predicted_ml, agreement=new.agreement, level=level
-        )
+        bound = find_bound(seen, level=level)
+        interval = find_interval(new.predicted_ml, bound=bound, agreement=new.agreement)
         held += interval.holds(new.true_ml)
     expected = np.ceil((SEEN + 1) * level - 1e-9) / (SEEN + 1)
     error = np.sqrt(expected * (1 - expected) / TRIALS)
     assert abs(held / TRIALS - expected) < 4 * error
 
 
-@pytest.fixture(scope="module")
-def calibration():
-    return calibrate({"WT": _draw(np.random.default_rng(1), 100)})
-
-
 @pytest.mark.parametrize("predicted", [0.0, 0.01, 5.0, 300.0])
-def test_an_interval_holds_the_prediction_and_nothing_below_0(calibration, predicted):
-    interval = calibration.interval("WT", predicted, agreement=0.8)
-    assert 0 <= interval.low_ml <= predicted <= interval.high_ml
+@pytest.mark.parametrize("bound", [0.0, 1.0, 1e6])
+def test_an_interval_holds_the_prediction_and_nothing_below_0(bound, predicted):
+    interval = find_interval(predicted, bound=bound, agreement=0.8)
+    assert 0 <= interval.low_ml <= predicted + 1e-12
+    assert predicted - 1e-12 <= interval.high_ml
 
 
-def test_a_higher_level_gives_a_wider_interval(calibration):
-    levels = (0.1, 0.5, 0.8, 0.9, 0.95)
-    found = [calibration.interval("WT", 20, agreement=0.8, level=level) for level in levels]
-    assert [i.high_ml for i in found] == sorted(i.high_ml for i in found)
-    assert [i.low_ml for i in found] == sorted((i.low_ml for i in found), reverse=True)
+def test_a_higher_level_gives_a_larger_bound_and_that_a_wider_interval():
+    seen = _draw(np.random.default_rng(1), 100)
+    bounds = [find_bound(seen, level=level) for level in (0.1, 0.5, 0.8, 0.9, 0.95)]
+    assert bounds == sorted(set(bounds))
+    found = [find_interval(20, bound=bound, agreement=0.8) for bound in bounds]
+    assert [i.high_ml for i in found] == sorted({i.high_ml for i in found})
+    assert [i.low_ml for i in found] == sorted({i.low_ml for i in found}, reverse=True)
 
 
-def test_less_agreement_gives_a_wider_interval(calibration):
-    sure, unsure = (calibration.interval("WT", 20, agreement=a) for a in (0.95, 0.6))
+def test_less_agreement_gives_a_wider_interval():
+    sure, unsure = (find_interval(20, bound=2, agreement=a) for a in (0.95, 0.6))
     assert unsure.low_ml < sure.low_ml < sure.high_ml < unsure.high_ml
 
 
 @pytest.mark.parametrize(("cases", "finite"), [(0, False), (8, False), (9, True)])
 def test_too_few_cases_give_an_infinite_interval(cases, finite):
-    calibration = calibrate({"WT": _draw(np.random.default_rng(2), cases)})
-    interval = calibration.interval("WT", 20)
+    bound = find_bound(_draw(np.random.default_rng(2), cases))
+    interval = find_interval(20, bound=bound)
     assert (interval.high_ml < inf) == finite
     assert finite or (interval.low_ml, interval.high_ml) == (0, inf)
-
-
-def test_an_unknown_region_has_an_infinite_interval(calibration):
-    assert calibration.interval("cavity", 20).high_ml == inf
 
 
 def test_a_perfect_prediction_scores_0_and_scores_are_symmetric():
@@ -79,22 +65,7 @@ def test_a_perfect_prediction_scores_0_and_scores_are_symmetric():
     assert score_of(VolumeCase(7, 9)) == pytest.approx(score_of(VolumeCase(9, 7)))
 
 
-def test_the_quantile_is_a_score_that_was_seen():
-    scores = [3.0, 1.0, 2.0, 4.0]
-    assert [conformal_quantile(scores, level) for level in (0.2, 0.8, 0.81)] == [1, 4, inf]
-
-
-def test_a_calibration_travels_through_json(calibration):
-    again = read_calibration(json.loads(json.dumps(calibration.as_dict())))
-    one, other = (c.interval("WT", 20, agreement=0.8) for c in (calibration, again))
-    assert (one.low_ml, one.high_ml) == pytest.approx((other.low_ml, other.high_ml), rel=1e-4)
-
-
-@pytest.mark.parametrize("content", [{}, {"format": 2}, {"format": 1, "floor_ml": 0.5}])
-def test_another_format_is_refused(content):
-    with pytest.raises(ValueError, match="calibrate the bundle again"):
-        read_calibration(content)
-
-
-def test_without_cases_nothing_is_known():
-    assert Calibration({}).interval("WT", 3.0).high_ml == inf
+def test_the_bound_is_a_score_that_was_seen():
+    cases = [VolumeCase(7, true) for true in (9, 7, 8, 10)]
+    scores = sorted(map(score_of, cases))
+    assert [find_bound(cases, level=c) for c in (0.2, 0.8, 0.81)] == [scores[0], scores[3], inf]

@@ -54,8 +54,8 @@ def test_specks_are_left_out(grid):
 
 def test_confidence_is_the_mean_probability_inside(grid):
     mask = _mask(((2, 2, 2), (6, 6, 6)))
-    chances = np.where(mask, 0.75, 0.1).astype(np.float32)
-    (lesion,) = find_lesions({"WT": mask}, grid, {"WT": chances})
+    logits = np.where(mask, np.log(3), -5).astype(np.float32)  # 3 to 1
+    (lesion,) = find_lesions({"WT": mask}, grid, logits={"WT": logits})
     assert lesion.confidence == pytest.approx(0.75)
     assert find_lesions({"WT": mask}, grid)[0].confidence is None
 
@@ -69,6 +69,28 @@ def test_an_oblique_box_holds_every_voxel(grid):
     low, high = np.array(lesion.box_mm).T
     assert (places > low).all()
     assert (places < high).all()
+
+
+@pytest.mark.parametrize("turn", [((0, -1), (1, 1), (2, 1)), ((2, -1), (0, 1), (1, -1))])
+def test_a_box_counts_in_the_voxels_of_the_mask_that_is_written(grid, turn):
+    mask = _mask(((2, 4, 6), (7, 9, 10)))
+    cut = (slice(1, 12), slice(3, 20), slice(2, 20))
+    whole = nibabel.Nifti1Image(mask.astype(np.uint8), grid.affine).as_reoriented(np.array(turn))
+    stored = Grid(whole.shape, whole.affine)
+    (lesion,) = find_lesions({"WT": mask[cut]}, grid.cut(cut), stored)
+    inside = tuple(slice(low, high) for low, high in lesion.box_voxels)
+    assert np.asarray(whole.dataobj)[inside].all()
+    assert np.asarray(whole.dataobj).sum() == np.prod(
+        [high - low for low, high in lesion.box_voxels]
+    )
+
+
+def test_a_box_on_other_voxels_holds_the_lesion_and_stays_within(grid):
+    fine = Grid((30, 30, 30), grid.affine @ np.diag([0.7, 0.7, 0.7, 1]))
+    (lesion,) = find_lesions({"WT": _mask(((0, 2, 2), (9, 6, 20)))}, grid, fine)
+    low, high = np.array(lesion.box_voxels).T
+    np.testing.assert_array_equal(low, [0, 2, 2])
+    np.testing.assert_array_equal(high, [13, 9, 29])
 
 
 def test_a_lesion_goes_into_json(grid):

@@ -35,11 +35,6 @@ def cases(made, tmp_path):
 
 
 @pytest.fixture
-def out(tmp_path):
-    return tmp_path / "out"
-
-
-@pytest.fixture
 def predict(bundle, out, capsys):
     def predict(*arguments, report=False):
         words = [str(word) for word in arguments]
@@ -125,6 +120,32 @@ def test_a_student_of_modality_dropout_takes_what_is_there(own_bundle, cases, ou
     assert read_record(out / f"{folder.name}.json")["missing"] == ["t2"]
     assert cli.main(["predict", str(folder), *options, "--strict", "--overwrite"]) == 1
     assert "CHECK: t2 missing" in capsys.readouterr().out
+
+
+def test_a_sequence_that_was_empty_and_is_replaced_has_the_case_done_again(
+    own_bundle, cases, out, capsys
+):
+    metadata = own_bundle / "configs" / "metadata.json"
+    content = json.loads(metadata.read_text()) | {"modality_dropout": 0.3}
+    metadata.write_text(json.dumps(content))
+    folder = next(cases.glob("HGG/*"))
+    scan = next(folder.glob("*_t2.nii.gz"))
+    whole = scan.read_bytes()
+    corrupt(cases, folder.name, "all-zero")
+    assert scan.read_bytes() == whole or _predict_again(own_bundle, folder, out) == 0
+    record = read_record(out / f"{folder.name}.json")
+    assert set(record["empty"]) | set(record["sequences"]) == {"t1ce", "t1", "t2", "flair"}
+    assert _predict_again(own_bundle, folder, out, "--continue") == 0
+    assert "whole, kept" in capsys.readouterr().out
+    empty = next(iter(record["empty"].values()))["file"]
+    shutil.copy(next(folder.glob("*_flair.nii.gz")), folder / empty)
+    _predict_again(own_bundle, folder, out, "--continue")
+    assert "done again" in capsys.readouterr().out
+
+
+def _predict_again(bundle, folder, out, *words):
+    options = ["-o", str(out), "--bundle", str(bundle), "--no-report", *words]
+    return cli.main(["predict", str(folder), *options])
 
 
 def test_existing_results_are_refused_before_any_work(predict, cases, out):
@@ -242,8 +263,8 @@ def _wait_for_a_result(process):
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_an_interrupt_leaves_whole_files_one_line_and_its_exit_code(bundle, out, many, times):
-    process = _start(many, out, bundle)
+def test_an_interrupt_leaves_whole_files_one_line_and_its_exit_code(bundle, out, scans, times):
+    process = _start(scans, out, bundle)
     _wait_for_a_result(process)
     for _ in range(times):
         process.send_signal(signal.SIGINT)
@@ -252,27 +273,22 @@ def test_an_interrupt_leaves_whole_files_one_line_and_its_exit_code(bundle, out,
     assert process.returncode == 130
     assert faults.count("\n") == 1
     assert "the same command with --continue goes on" in faults
-    assert len(_masks(out)) == len(list(out.glob("*.json"))) < len(_names(many))
+    assert len(_masks(out)) == len(list(out.glob("*.json"))) < len(_names(scans))
     assert not list(out.glob(".*"))
 
 
-def test_a_killed_run_is_gone_on_with_and_nothing_whole_is_redone(bundle, out, many, predict):
-    process = _start(many, out, bundle)
+def test_a_killed_run_is_gone_on_with_and_nothing_whole_is_redone(bundle, out, scans, predict):
+    process = _start(scans, out, bundle)
     _wait_for_a_result(process)
     process.kill()
     process.communicate()
     whole = {path.stem for path in out.glob("*.json")}
     before = _stamps(out)
-    code, told, _ = predict(many, "--continue")
+    code, told, _ = predict(scans, "--continue")
     assert code == 0
     assert all(f"{name}  whole, kept" in told for name in whole)
     assert all(_stamps(out)[f"{name}_seg.nii.gz"] == before[f"{name}_seg.nii.gz"] for name in whole)
     assert not list(out.glob(".*"))
-
-
-@pytest.fixture(scope="module")
-def many(tmp_path_factory):
-    return write_phantoms(tmp_path_factory.mktemp("many") / "cases", cases=12, size=32, workers=1)
 
 
 def test_the_console_starts_without_torch_or_monai():

@@ -7,7 +7,7 @@ from data_prep.case import Case, ImageFile
 from data_prep.files import write_json
 from data_prep.schemes import BRATS2023
 from monai_kd.prediction.intervals import Interval
-from monai_kd.prediction.record import build_record, build_refusal
+from monai_kd.prediction.record import build_record, build_refusal, tool_name
 from monai_kd.prediction.result_files import ResultFiles, find_change, read_record
 from monai_kd.prediction.runtimes import open_runtime
 from monai_kd.prediction.segmentation import segment, write_label
@@ -16,8 +16,18 @@ from monai_kd.prediction.verdict import Reason, Verdict
 from monai_kd.prediction.volumes import measure_volumes
 
 KEYS = [
-    *("format", "case", "verdict", "reasons", "sequences", "missing", "labels", "volumes_ml"),
-    *("agreement", "lesions", "grid", "provenance", "notice"),
+    *(
+        "format",
+        "case",
+        "verdict",
+        "reasons",
+        "sequences",
+        "empty",
+        "missing",
+        "labels",
+        "volumes_ml",
+    ),
+    *("agreement", "expected_dice", "lesions", "grid", "provenance", "notice"),
 ]
 
 
@@ -82,7 +92,7 @@ def test_sequences_are_told_by_name_and_hash_and_never_by_path(build, inspection
 
 
 def test_a_whole_result_of_the_same_scans_is_still_true(whole, inspection, student):
-    told = {"bundle_sha256": student.sha256, "scheme": "brats2023"}
+    told = {"tool": tool_name(), "bundle_sha256": student.sha256, "scheme": "brats2023"}
     assert find_change(whole, inspection.case, **told) is None
 
 
@@ -96,20 +106,33 @@ def test_a_whole_result_of_the_same_scans_is_still_true(whole, inspection, stude
 )
 def test_what_is_not_whole_is_made_again(whole, inspection, student, spoil, change):
     spoil(whole)
-    told = {"bundle_sha256": student.sha256, "scheme": "brats2023"}
+    told = {"tool": tool_name(), "bundle_sha256": student.sha256, "scheme": "brats2023"}
     assert change in find_change(whole, inspection.case, **told)
 
 
 def test_another_bundle_or_scheme_is_a_change(whole, inspection, student):
-    other = find_change(whole, inspection.case, bundle_sha256="0", scheme="brats2023")
-    labels = find_change(whole, inspection.case, bundle_sha256=student.sha256, scheme="msd")
-    assert other == "made with another bundle"
-    assert labels == "made with other --labels"
+    told = {"tool": tool_name(), "bundle_sha256": student.sha256, "scheme": "brats2023"}
+    changes = {
+        "bundle_sha256": "made with another bundle",
+        "scheme": "made with other --labels",
+        "tool": "made with another version of this program",
+    }
+    for name, change in changes.items():
+        assert find_change(whole, inspection.case, **told | {name: "0"}) == change
+
+
+def test_a_sequence_more_is_a_change(whole, inspection, student):
+    told = {"tool": tool_name(), "bundle_sha256": student.sha256, "scheme": "brats2023"}
+    record = json.loads(whole.record.read_text())
+    record["missing"] = ["t2"]
+    del record["sequences"]["t2"]
+    whole.record.write_text(json.dumps(record))
+    assert find_change(whole, inspection.case, **told) == "made from other sequences"
 
 
 def test_a_changed_or_missing_scan_is_named(whole, inspection, student, tmp_path):
     (tmp_path / "new.nii.gz").write_bytes(b"another")
-    told = {"bundle_sha256": student.sha256, "scheme": "brats2023"}
+    told = {"tool": tool_name(), "bundle_sha256": student.sha256, "scheme": "brats2023"}
     case = inspection.case
     for file in ("new.nii.gz", "absent.nii.gz"):
         images = {**case.images, "t2": ImageFile(tmp_path / file)}

@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from data_prep import DatasetError, write_phantoms
+from data_prep.checks import inspect_case
 from data_prep.phantom.corruptions import corrupt
 from data_prep.rules import Rule
 from monai_kd.prediction.loose_names import name_sequence
@@ -164,3 +165,37 @@ def test_a_misspelt_file_leaves_its_case_with_three_sequences(tmp_path):
     (request,) = find_requests([made])
     assert set(request.case.images) == {"t1ce", "t1", "flair"}
     shutil.rmtree(made)
+
+
+def test_a_folder_beside_those_of_cases_is_never_passed_over_in_silence(tmp_path):
+    for name in ("a", "b"):
+        _touch(tmp_path / name, *(f"{name}_{sequence}.nii.gz" for sequence in FOUR))
+    _touch(tmp_path / "misnamed", "scan.nii.gz")
+    _touch(tmp_path / "empty")
+    _touch(tmp_path / "dicom")
+    (tmp_path / "dicom" / "1").write_bytes(bytes(128) + b"DICM")
+    found = {request.name: request.findings for request in find_requests([tmp_path])}
+    assert {name for name, findings in found.items() if not findings} == {"a", "b"}
+    rules = {name: findings[0].rule for name, findings in found.items() if findings}
+    assert rules.pop("dicom") is Rule.IS_DICOM
+    assert rules == dict.fromkeys(("misnamed", "empty"), Rule.MISSING_MODALITY)
+
+
+def test_folders_of_other_things_and_what_lies_beside_one_case_are_no_cases(tmp_path):
+    _touch(tmp_path / "a", *(f"a_{sequence}.nii.gz" for sequence in FOUR))
+    _touch(tmp_path / "scripts", "convert.py")
+    _touch(tmp_path / ".hidden", "scan.nii.gz")
+    assert [request.name for request in find_requests([tmp_path])] == ["a"]
+    _touch(tmp_path / "misnamed", "scan.nii.gz")
+    assert [request.name for request in find_requests([tmp_path / "a"])] == ["a"]
+
+
+def test_files_on_two_drives_are_one_case(tmp_path, monkeypatch):
+    def commonpath(_):
+        raise ValueError("Paths don't have the same drive")
+
+    monkeypatch.setattr("os.path.commonpath", commonpath)
+    paths = {"t1": tmp_path / "c" / "x_t1.nii", "t2": tmp_path / "d" / "x_t2.nii"}
+    (request,) = find_requests([], sequences=paths)
+    assert (request.name, set(request.case.images)) == ("x", {"t1", "t2"})
+    assert inspect_case(request.case, dataset=request.dataset).findings[0].file == "x_t1.nii"

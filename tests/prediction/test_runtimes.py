@@ -35,6 +35,23 @@ def test_all_runtimes_agree(student: Student, size: tuple[int, int, int]) -> Non
     assert 0.05 < (plain > 0).mean() < 0.95
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux what is in memory")
+def test_openvino_gives_the_memory_of_a_large_image_back(
+    student: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime, image = open_runtime(student, name="openvino", threads=1), make_image(128, 128, 128)
+    kept = runtime.run(image).copy()
+    before = _resident_pages()
+    monkeypatch.setattr(runtimes, "KEPT_VOXELS", 0)
+    given = runtime.run(image)
+    assert _resident_pages() < before
+    np.testing.assert_array_equal(given, kept)
+
+
+def _resident_pages() -> int:
+    return int(Path("/proc/self/statm").read_text("ascii").split()[1])
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_runtime_tells_what_it_is(student: Student, name: str) -> None:
     runtime = open_runtime(student, name=name, threads=1)

@@ -57,8 +57,28 @@ def outputs_of(metadata: dict[str, Any]) -> dict[str, Any]:
     return pred
 
 
+def step_of(config: dict[str, Any], name: str) -> dict[str, Any]:
+    steps = config["preprocessing"]["transforms"]
+    return next(step for step in steps if step["_target_"].endswith(name))
+
+
 FAULTS: dict[str, tuple[str, Callable[[dict[str, Any]], object], str]] = {
     "no network": ("inference", lambda c: c.pop("network_def"), "'network_def' is missing"),
+    "orientation": (
+        "inference",
+        lambda c: step_of(c, "Orientationd").update(axcodes="LPS"),
+        "its Orientationd has .*LPS.* expected .*RAS",
+    ),
+    "spacing": (
+        "inference",
+        lambda c: step_of(c, "ResampleToSpacingd").update(_target_="Spacingd"),
+        "it prepares scans by .*Spacingd",
+    ),
+    "normalisation": (
+        "inference",
+        lambda c: step_of(c, "NormalizeBraind").update(lower=1),
+        "its NormalizeBraind has",
+    ),
     "no name": ("metadata", lambda m: m.pop("name"), "'name' is missing"),
     "window": ("inference", lambda c: c.update(window=[32]), "values to unpack"),
     "size": ("metadata", lambda m: image_of(m).update(spatial_shape=["*"] * 3), "such as 16"),

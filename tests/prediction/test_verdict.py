@@ -1,4 +1,6 @@
+from dataclasses import replace
 from itertools import permutations, product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +15,8 @@ from data_prep.phantom.corruptions import corrupt
 from data_prep.rules import Rule
 from monai_kd.prediction.coarse import CoarseCase, coarsen
 from monai_kd.prediction.contrast import contrast_faults
-from monai_kd.prediction.verdict import judge
+from monai_kd.prediction.twins import Twins
+from monai_kd.prediction.verdict import CHECK, judge
 from tests.prediction.damage import inspect, make_phantom, put_skull_on, rotate, shift
 
 SHAPES = ((40, 40, 40), (36, 44, 40))
@@ -168,3 +171,14 @@ def test_what_the_check_of_the_data_finds_decides(tmp_path, way, name, code):
 
 def test_a_case_without_any_sequence_is_refused():
     assert judge(inspect({})).name == "REFUSE"
+
+
+def test_one_scan_under_two_names_is_to_be_checked_and_one_name_twice_is_not(phantom):
+    scans, twins = inspect(phantom), Twins()
+    good = judge(scans)
+    one, other = (
+        replace(scans, case=replace(scans.case, name=name), hashes={Path("t1.nii"): "a1"})
+        for name in ("P1", "P2")
+    )
+    assert [twins.warn(case, good).name for case in (one, one, other)] == [good.name] * 2 + [CHECK]
+    assert "in case P1" in twins.warn(other, good).reasons[0].text

@@ -199,3 +199,13 @@ def test_viewer_is_the_one_that_was_published() -> None:
     assert hashlib.sha256(viewer).hexdigest() == NIIVUE
     assert b"</script" not in viewer.lower()
     assert "BSD 2-Clause License" in (ROOM / "niivue.LICENSE").read_text()
+
+
+def test_memory_that_nobody_knows_is_not_told_in_mib(tmp_path: Path) -> None:
+    case = write_case(tmp_path)
+    record = json.loads(case.record.read_text(encoding="utf-8"))
+    record["provenance"]["peak_memory_mib"] = None
+    case.record.write_text(json.dumps(record), encoding="utf-8")
+    page = write(case)
+    assert "None MiB" not in page
+    assert '<th scope="row">peak memory</th><td>unknown</td>' in page

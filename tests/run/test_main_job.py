@@ -100,3 +100,9 @@ def test_a_second_run_reuses_the_teacher_and_at_weight_zero_equals_its_twin(fini
         for stage in ("student", "twin")
     )
     assert all(twin[name].equal(value) for name, value in student.items())
+
+
+def test_the_bundle_says_that_its_student_was_trained_on_gaps(finished_run):
+    config = yaml.safe_load((finished_run.folder / "config.yaml").read_text())
+    metadata = read_json(finished_run.folder / "bundle" / "configs" / "metadata.json")
+    assert metadata["modality_dropout"] == config["modality_dropout"] > 0

@@ -1,0 +1,1 @@
+"""Damaged inputs for predict, made at random, and what comes of them."""

@@ -1,0 +1,88 @@
+"""What validation cases told of a student, as its bundle carries it."""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from math import inf, isfinite
+from pathlib import Path
+from typing import Any
+
+from data_prep.errors import DatasetError
+from data_prep.files import write_json
+from monai_kd.prediction.intervals import FLOOR_ML, LEVEL, Interval, find_interval
+
+FORMAT = 1
+_BETWEEN = "+"
+
+
+@dataclass(frozen=True)
+class Trust:
+    """How good one region is: its mean Dice, and the bound of its volume's intervals."""
+
+    dice: float | None
+    bound: float
+
+    def interval(self, predicted_ml: float, *, agreement: float = 1.0) -> Interval:
+        """Return where the true volume lies, nine times in ten."""
+        return find_interval(predicted_ml, bound=self.bound, agreement=agreement)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The trust in each region, for every subset of sequences that `cases` were segmented from."""
+
+    cases: int
+    subsets: Mapping[frozenset[str], Mapping[str, Trust]]
+
+    def of(self, present: Collection[str]) -> Mapping[str, Trust]:
+        """The trust in a case of which these sequences are there; none where it is not known."""
+        return self.subsets.get(frozenset(present), {})
+
+
+def write_calibration(bundle: Path, calibration: Calibration) -> None:
+    """Write it into the bundle's folder, whole or not at all."""
+    subsets = {
+        _BETWEEN.join(sorted(present)): {name: _tell(trust) for name, trust in regions.items()}
+        for present, regions in calibration.subsets.items()
+    }
+    content = {"format": FORMAT, "level": LEVEL, "floor_ml": FLOOR_ML, "cases": calibration.cases}
+    write_json(calibration_file(bundle), content | {"subsets": subsets})
+
+
+def read_calibration(bundle: Path) -> Calibration | None:
+    """Return what the bundle has learnt of itself, if anything; a DatasetError if it is broken."""
+    file = calibration_file(bundle)
+    if not file.exists():
+        return None
+    try:
+        return _read(json.loads(file.read_bytes()))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DatasetError(
+            f"{file} cannot be used ({error}): run `monai-kd calibrate` again, or remove it"
+        ) from error
+
+
+def calibration_file(bundle: Path) -> Path:
+    """Where a bundle keeps its calibration."""
+    return bundle / "configs" / "calibration.json"
+
+
+def _tell(trust: Trust) -> dict[str, float | None]:
+    bound = round(trust.bound, 5) if isfinite(trust.bound) else None
+    return {"dice": None if trust.dice is None else round(trust.dice, 4), "bound": bound}
+
+
+def _read(content: Mapping[str, Any]) -> Calibration:
+    found = (content["format"], content["level"], content["floor_ml"])
+    if found != (FORMAT, LEVEL, FLOOR_ML):
+        raise ValueError("it is of another version")
+    subsets = {
+        frozenset(names.split(_BETWEEN)): {name: _trust(told) for name, told in regions.items()}
+        for names, regions in content["subsets"].items()
+    }
+    return Calibration(int(content["cases"]), subsets)
+
+
+def _trust(told: Mapping[str, float | None]) -> Trust:
+    dice, bound = told["dice"], told["bound"]
+    return Trust(None if dice is None else float(dice), inf if bound is None else float(bound))

@@ -1,0 +1,94 @@
+"""Whether a case is fit to be segmented, and what there is to be said of it."""
+
+from collections.abc import Collection
+
+import numpy as np
+
+from data_prep.checks import Inspection
+from data_prep.checks.geometry import write_mm
+from data_prep.findings import errors_of
+from data_prep.rules import Rule
+from monai_kd.prediction.calibration import Calibration
+from monai_kd.prediction.failures import LeftOutError, reasons_of
+from monai_kd.prediction.opened_case import OpenedCase
+from monai_kd.prediction.requests import describe_request
+from monai_kd.prediction.segmentation import Segmentation
+from monai_kd.prediction.student import Student
+from monai_kd.prediction.verdict import REFUSE, Reason, Verdict, judge
+
+
+def check_names(opened: OpenedCase) -> None:
+    """Raise a LeftOutError where the names of a case's files alone are wrong."""
+    if opened.request.findings:
+        raise LeftOutError(reasons_of(opened.request.findings))
+
+
+def judge_case(
+    opened: OpenedCase, student: Student, calibration: Calibration | None = None
+) -> Verdict:
+    """Judge a case before any network sees it; raise a LeftOutError where that refuses."""
+    inspection = opened.ready
+    verdict = judge(inspection, modalities=student.modalities, spacing_mm=student.spacing_mm)
+    if verdict.name == REFUSE:
+        raise LeftOutError(verdict.reasons)
+    missing = student.missing(inspection.scans)
+    if missing and not student.takes_gaps:
+        raise LeftOutError(_tell_missing(inspection, student, missing))
+    reasons = [*opened.coregistration.reasons] if opened.coregistration else []
+    if missing:
+        reasons.append(_tell_trust(calibration, student.among(inspection.scans), student))
+    return verdict.with_reasons(reasons)
+
+
+def tell_windows(segmentation: Segmentation) -> list[Reason]:
+    """Say that the brain was not seen as a whole, and so not as in the bundle's own figures."""
+    if segmentation.windows == 1:
+        return []
+    mend = "close other programs, or give more by --max-ram, with --overwrite"
+    told = f"segmented in {segmentation.windows} windows for want of memory - {mend}"
+    return [Reason("W707", "warning", "", told)]
+
+
+def describe_opened(opened: OpenedCase) -> list[str]:
+    """Say in lines which sequences were found, by which names, and of what voxels."""
+    first = next(iter(opened.inspection.scans.values()), None)
+    line = describe_request(opened.request)
+    if first is None:
+        return [line]
+    spacing = np.linalg.norm(first.affine[:3, :3], axis=0)
+    same = bool(np.ptp(spacing) < 1e-3)
+    told = [f"{line}  {write_mm(spacing[:1] if same else spacing)} mm"]
+    if opened.dicom is not None:
+        told += [f"  {name}: {series}" for name, series in opened.dicom.mapping.items()]
+        told += [f"  {note}" for note in opened.dicom.notes]
+    return told
+
+
+def _tell_missing(inspection: Inspection, student: Student, missing: list[str]) -> list[Reason]:
+    """Name the files without a picture, if that is why; else what was found and what was not."""
+    empty = errors_of(inspection.findings)
+    if empty:
+        return reasons_of(empty)
+    found = ", ".join(inspection.scans) or "nothing"
+    needed = ", ".join(student.modalities)
+    detail = f"{found} found, {', '.join(missing)} missing; this student needs {needed}"
+    rule = Rule.MISSING_MODALITY
+    return [Reason(rule.code, rule.severity, "", f"{detail} - {rule.mend}")]
+
+
+def _tell_trust(
+    calibration: Calibration | None, present: Collection[str], student: Student
+) -> Reason:
+    """How far each region can be trusted without the sequences that are missing."""
+    trusts = calibration.of(present) if calibration else {}
+    known = {region: trust.dice for region, trust in trusts.items() if trust.dice is not None}
+    if calibration is None or not known:
+        text = "how good a result is without them was not measured - run monai-kd calibrate"
+        return Reason("W705", "warning", "", text)
+    whole = calibration.of(student.modalities)
+    dice = ", ".join(
+        f"{region} {value:.2f} (with all {whole[region].dice or 0:.2f})"
+        for region, value in known.items()
+    )
+    text = f"Dice on {calibration.cases} validation cases with as few sequences: {dice}"
+    return Reason("W705", "warning", "", f"{text} - add the missing ones, or trust it as far")

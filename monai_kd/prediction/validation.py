@@ -1,0 +1,112 @@
+"""Labelled cases, segmented as `predict` does it, from every subset of sequences that it takes."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from statistics import fmean
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.checks import Inspection
+from data_prep.errors import DatasetError
+from data_prep.grid import grid_of, turn_to_ras
+from data_prep.scan import Scan
+from data_prep.schemes import LabelScheme
+from monai_kd.prediction.agreement import MirroredRuntime, dice, measure_agreement
+from monai_kd.prediction.calibration import Calibration, Trust
+from monai_kd.prediction.intervals import VolumeCase, find_bound
+from monai_kd.prediction.runtimes import Runtime
+from monai_kd.prediction.segmentation import Segmentation, segment
+from monai_kd.prediction.student import Student
+from monai_kd.prediction.volumes import measure_volumes
+
+Subset = frozenset[str]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One region of one case: its volumes, and its Dice, None where the truth has no such part."""
+
+    volume: VolumeCase
+    dice: float | None
+
+
+def list_subsets(modalities: Sequence[str]) -> Iterator[Subset]:
+    """All but the empty one, the whole first."""
+    for count in range(len(modalities), 0, -1):
+        yield from map(frozenset, combinations(modalities, count))
+
+
+def compare_case(
+    inspection: Inspection,
+    present: Collection[str],
+    *,
+    truth: LabelScheme,
+    student: Student,
+    runtime: Runtime,
+    most_bytes: int,
+) -> dict[str, Seen]:
+    """Segment a labelled case from the sequences in `present`, and compare each region."""
+    scans = {name: scan for name, scan in inspection.scans.items() if name in present}
+    part = replace(inspection, scans=scans)
+    first, second = (
+        segment(part, student, opinion, most_bytes=most_bytes)
+        for opinion in (runtime, MirroredRuntime(runtime))
+    )
+    found, true = _read_regions(first, first.scheme), _read_truth(inspection, first, truth)
+    agreement = measure_agreement(first.regions, second.regions)
+    predicted = measure_volumes(first.label, first.reference.affine, first.scheme)
+    label = _label_of(inspection)
+    expected = measure_volumes(label.values.astype(np.uint8), label.affine, truth)
+    return {
+        region: Seen(
+            VolumeCase(predicted[region], expected[region], agreement[region]),
+            dice(found[region], true[region]) if true[region].any() else None,
+        )
+        for region in student.regions
+    }
+
+
+def calibrate(seen: Mapping[Subset, Iterable[Mapping[str, Seen]]]) -> Calibration:
+    """Learn from the cases of each subset."""
+    subsets = {present: list(cases) for present, cases in seen.items()}
+    return Calibration(
+        max(map(len, subsets.values()), default=0),
+        {present: _calibrate(cases) for present, cases in subsets.items()},
+    )
+
+
+def _calibrate(cases: Sequence[Mapping[str, Seen]]) -> dict[str, Trust]:
+    trusts = {}
+    for region in cases[0] if cases else ():
+        parts = [case[region] for case in cases]
+        measured = [part.dice for part in parts if part.dice is not None]
+        bound = find_bound([part.volume for part in parts])
+        trusts[region] = Trust(fmean(measured) if measured else None, bound)
+    return trusts
+
+
+def _read_regions(segmentation: Segmentation, scheme: LabelScheme) -> dict[str, NDArray[np.bool_]]:
+    label = turn_to_ras(segmentation.label, segmentation.reference.affine)
+    return _split(label, scheme)
+
+
+def _read_truth(
+    inspection: Inspection, segmentation: Segmentation, scheme: LabelScheme
+) -> dict[str, NDArray[np.bool_]]:
+    label, reference = _label_of(inspection), segmentation.reference
+    places = [grid_of(scan.voxels.shape, scan.affine) for scan in (label, reference)]
+    if not places[0].is_same(places[1]):
+        raise DatasetError("the label lies on another grid than the scan; voxelise both alike")
+    return _split(turn_to_ras(label.values, label.affine), scheme)
+
+
+def _split(label: NDArray[np.generic], scheme: LabelScheme) -> dict[str, NDArray[np.bool_]]:
+    return {region: np.isin(label, values) for region, values in scheme.regions.items()}
+
+
+def _label_of(inspection: Inspection) -> Scan:
+    if inspection.label is None:
+        raise DatasetError("a case without a label teaches nothing")
+    return inspection.label
