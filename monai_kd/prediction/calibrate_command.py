@@ -18,11 +18,11 @@ from monai_kd.prediction.intervals import LEVEL
 from monai_kd.prediction.runtimes import Runtime, open_runtime
 from monai_kd.prediction.screen import Screen
 from monai_kd.prediction.student import Student, read_student
-from monai_kd.prediction.validation import Seen, Subset, calibrate, compare_case, list_subsets
+from monai_kd.prediction.validation import ComparedCase, calibrate, compare_case, list_subsets
 from monai_kd.prediction.verdict import REFUSE, judge
+from monai_kd.prediction.volumes import measure_brain
 
 LEAST_CASES = 9  # of fewer, the 90 % intervals have no end
-Comparison = dict[Subset, dict[str, Seen]]
 
 
 def add_calibrate(commands: Any) -> None:
@@ -53,12 +53,15 @@ class Validation:
     runtime: Runtime
     most_bytes: int
 
-    def compare(self, case: Case) -> Comparison:
+    def compare(self, case: Case) -> ComparedCase:
         """Segment a case from every subset; a DatasetError where it is not fit for that."""
         inspection = inspect_case(case, dataset=self.dataset)
         _refuse_unfit(inspection, self.student)
-        takes_gaps = self.student.takes_gaps
-        return {
+        takes_gaps, reference = (
+            self.student.takes_gaps,
+            inspection.scans[self.student.modalities[0]],
+        )
+        seen = {
             present: compare_case(
                 inspection,
                 present,
@@ -70,6 +73,7 @@ class Validation:
             for present in list_subsets(self.student.modalities)
             if takes_gaps or len(present) == len(self.student.modalities)
         }
+        return ComparedCase(measure_brain(reference.voxels, reference.affine), seen)
 
 
 def _calibrate(options: argparse.Namespace) -> int:
@@ -83,8 +87,7 @@ def _calibrate(options: argparse.Namespace) -> int:
     screen = Screen(quiet=options.quiet)
     compared = list(_compare(validation, labelled, screen))
     _want(len(compared), f"of {len(labelled)} labelled cases are fit to learn from")
-    seen = {present: [case[present] for case in compared] for present in compared[0]}
-    calibration = calibrate(seen)
+    calibration = calibrate(compared)
     write_calibration(student.folder, calibration)
     for line in describe(calibration, student):
         screen.say(line)
@@ -106,7 +109,9 @@ def describe(calibration: Calibration, student: Student) -> Iterator[str]:
             yield f"{names:<{width}}  {'  '.join(cells)}"
 
 
-def _compare(validation: Validation, cases: Sequence[Case], screen: Screen) -> Iterator[Comparison]:
+def _compare(
+    validation: Validation, cases: Sequence[Case], screen: Screen
+) -> Iterator[ComparedCase]:
     """Compare what can be compared, and tell in a line what cannot."""
     with screen.progress(len(cases)) as advance:
         for case in cases:

@@ -12,6 +12,7 @@ from data_prep.files import write_json
 from monai_kd.prediction.intervals import FLOOR_ML, LEVEL, Interval, find_interval
 
 FORMAT = 1
+MARGIN = 1.25  # that a brain may be smaller or larger than those that were seen
 _BETWEEN = "+"
 
 
@@ -29,10 +30,19 @@ class Trust:
 
 @dataclass(frozen=True)
 class Calibration:
-    """The trust in each region, for every subset of sequences that `cases` were segmented from."""
+    """The trust in each region, for every subset of sequences that `cases` were segmented from.
+
+    `brain_ml` are the smallest and the largest of their brains: of others nothing was learnt.
+    """
 
     cases: int
+    brain_ml: tuple[float, float]
     subsets: Mapping[frozenset[str], Mapping[str, Trust]]
+
+    def knows(self, brain_ml: float) -> bool:
+        """Tell whether a brain is about as large as those of the validation cases."""
+        smallest, largest = self.brain_ml
+        return smallest / MARGIN <= brain_ml <= largest * MARGIN
 
     def of(self, present: Collection[str]) -> Mapping[str, Trust]:
         """The trust in a case of which these sequences are there; none where it is not known."""
@@ -45,8 +55,15 @@ def write_calibration(bundle: Path, calibration: Calibration) -> None:
         _BETWEEN.join(sorted(present)): {name: _tell(trust) for name, trust in regions.items()}
         for present, regions in calibration.subsets.items()
     }
-    content = {"format": FORMAT, "level": LEVEL, "floor_ml": FLOOR_ML, "cases": calibration.cases}
-    write_json(calibration_file(bundle), content | {"subsets": subsets})
+    content = {
+        "format": FORMAT,
+        "level": LEVEL,
+        "floor_ml": FLOOR_ML,
+        "cases": calibration.cases,
+        "brain_ml": [round(ml, 1) for ml in calibration.brain_ml],
+        "subsets": subsets,
+    }
+    write_json(calibration_file(bundle), content)
 
 
 def read_calibration(bundle: Path) -> Calibration | None:
@@ -80,7 +97,8 @@ def _read(content: Mapping[str, Any]) -> Calibration:
         frozenset(names.split(_BETWEEN)): {name: _trust(told) for name, told in regions.items()}
         for names, regions in content["subsets"].items()
     }
-    return Calibration(int(content["cases"]), subsets)
+    smallest, largest = map(float, content["brain_ml"])
+    return Calibration(int(content["cases"]), (smallest, largest), subsets)
 
 
 def _trust(told: Mapping[str, float | None]) -> Trust:

@@ -42,6 +42,8 @@ class Coregistration:
         ]
 
     def _tell(self, name: str, movement: Movement) -> str:
+        if not movement.distance_mm and not movement.rotation_degrees:
+            return f"{name} was brought onto the voxels of {self.reference} - look at both"
         told = f"{movement.distance_mm:.1f} mm and {movement.rotation_degrees:.1f} degrees"
         return (
             f"{name} was registered by us to {self.reference}, by {told} - look at both, whether "

@@ -15,6 +15,7 @@ from monai_kd.prediction.requests import describe_request
 from monai_kd.prediction.segmentation import Segmentation
 from monai_kd.prediction.student import Student
 from monai_kd.prediction.verdict import REFUSE, Reason, Verdict, judge
+from monai_kd.prediction.volumes import measure_brain
 
 
 def check_names(opened: OpenedCase) -> None:
@@ -35,6 +36,7 @@ def judge_case(
     if missing and not student.takes_gaps:
         raise LeftOutError(_tell_missing(inspection, student, missing))
     reasons = [*opened.coregistration.reasons] if opened.coregistration else []
+    reasons += _tell_size(inspection, student, calibration)
     if missing:
         reasons.append(_tell_trust(calibration, student.among(inspection.scans), student))
     return verdict.with_reasons(reasons)
@@ -74,6 +76,20 @@ def _tell_missing(inspection: Inspection, student: Student, missing: list[str]) 
     detail = f"{found} found, {', '.join(missing)} missing; this student needs {needed}"
     rule = Rule.MISSING_MODALITY
     return [Reason(rule.code, rule.severity, "", f"{detail} - {rule.mend}")]
+
+
+def _tell_size(
+    inspection: Inspection, student: Student, calibration: Calibration | None
+) -> list[Reason]:
+    """Say of a brain that it is unlike those on which the student was tried."""
+    reference = inspection.scans[student.among(inspection.scans)[0]]
+    brain_ml = measure_brain(reference.voxels, reference.affine)
+    if calibration is None or calibration.knows(brain_ml):
+        return []
+    smallest, largest = calibration.brain_ml
+    told = f"a brain of {brain_ml:.0f} ml, in validation {smallest:.0f} to {largest:.0f} ml"
+    mend = "calibrate the bundle on cases like this one, or do not rely on it"
+    return [Reason("W708", "warning", "", f"{told} - {mend}")]
 
 
 def _tell_trust(

@@ -1,6 +1,6 @@
 """Labelled cases, segmented as `predict` does it, from every subset of sequences that it takes."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import fmean
@@ -30,6 +30,14 @@ class Seen:
 
     volume: VolumeCase
     dice: float | None
+
+
+@dataclass(frozen=True)
+class ComparedCase:
+    """One case from every subset of its sequences, and the size of its brain."""
+
+    brain_ml: float
+    seen: Mapping[Subset, Mapping[str, Seen]]
 
 
 def list_subsets(modalities: Sequence[str]) -> Iterator[Subset]:
@@ -68,18 +76,18 @@ def compare_case(
     }
 
 
-def calibrate(seen: Mapping[Subset, Iterable[Mapping[str, Seen]]]) -> Calibration:
-    """Learn from the cases of each subset."""
-    subsets = {present: list(cases) for present, cases in seen.items()}
-    return Calibration(
-        max(map(len, subsets.values()), default=0),
-        {present: _calibrate(cases) for present, cases in subsets.items()},
-    )
+def calibrate(cases: Sequence[ComparedCase]) -> Calibration:
+    """Learn from cases that were all compared from the same subsets."""
+    brains = [case.brain_ml for case in cases]
+    subsets = {
+        present: _calibrate([case.seen[present] for case in cases]) for present in cases[0].seen
+    }
+    return Calibration(len(cases), (min(brains), max(brains)), subsets)
 
 
 def _calibrate(cases: Sequence[Mapping[str, Seen]]) -> dict[str, Trust]:
     trusts = {}
-    for region in cases[0] if cases else ():
+    for region in cases[0]:
         parts = [case[region] for case in cases]
         measured = [part.dice for part in parts if part.dice is not None]
         bound = find_bound([part.volume for part in parts])

@@ -17,7 +17,7 @@ from monai_kd.prediction.calibration import (
     write_calibration,
 )
 from monai_kd.prediction.intervals import VolumeCase
-from monai_kd.prediction.validation import Seen, calibrate, list_subsets
+from monai_kd.prediction.validation import ComparedCase, Seen, calibrate, list_subsets
 
 MODALITIES = ("t1ce", "t1", "t2", "flair")
 
@@ -62,8 +62,9 @@ def test_there_are_fifteen_subsets_and_the_whole_comes_first():
 
 def test_dice_is_the_mean_over_cases_that_have_the_region():
     dices = [0.5, None, 0.7]
-    seen = [{"ET": Seen(VolumeCase(1, 1), dice)} for dice in dices]
-    calibration = calibrate({frozenset(MODALITIES): seen})
+    whole = frozenset(MODALITIES)
+    seen = [ComparedCase(9, {whole: {"ET": Seen(VolumeCase(1, 1), dice)}}) for dice in dices]
+    calibration = calibrate(seen)
     assert calibration.cases == 3
     assert calibration.of(MODALITIES)["ET"].dice == pytest.approx(0.6)
     assert calibration.of(["t1"]) == {}
@@ -72,7 +73,9 @@ def test_dice_is_the_mean_over_cases_that_have_the_region():
 def test_a_calibration_travels_in_the_bundle(tmp_path):
     (tmp_path / "configs").mkdir()
     regions = {"WT": Trust(0.9, 1.25), "ET": Trust(None, inf)}
-    told = Calibration(12, {frozenset(MODALITIES): regions, frozenset(["t1"]): regions})
+    told = Calibration(
+        12, (90.0, 120.5), {frozenset(MODALITIES): regions, frozenset(["t1"]): regions}
+    )
     write_calibration(tmp_path, told)
     assert read_calibration(tmp_path) == told
 
@@ -116,6 +119,20 @@ def test_predict_tells_the_trust_in_what_is_there(run, gappy, made, tmp_path):
             assert volume["low"] <= volume["value"] <= volume["high"]
         told = [reason["text"] for reason in record["reasons"] if reason["code"] == "W705"]
         assert bool(told) == (name == "part")
+
+
+def test_a_brain_unlike_those_that_were_seen_is_to_be_checked(run, gappy, tmp_path):
+    made = write_phantoms(tmp_path / "larger", cases=1, size=64, workers=1)
+    run("predict", made, "-o", tmp_path / "out", "--bundle", gappy, "--no-report")
+    record = json.loads(next((tmp_path / "out").glob("*.json")).read_text())
+    (reason,) = (reason for reason in record["reasons"] if reason["code"] == "W708")
+    smallest, largest = read_calibration(gappy).brain_ml
+    assert f"in validation {smallest:.0f} to {largest:.0f} ml" in reason["text"]
+
+
+@pytest.mark.parametrize(("ml", "known"), [(79, False), (81, True), (100, True), (126, False)])
+def test_a_quarter_more_or_less_than_was_seen_is_known(ml, known):
+    assert Calibration(9, (100.0, 100.0), {}).knows(ml) == known
 
 
 def test_a_case_that_teaches_nothing_is_told_and_the_others_teach(run, own_bundle, labelled):

@@ -175,10 +175,11 @@ def test_a_case_without_any_sequence_is_refused():
 
 def test_one_scan_under_two_names_is_to_be_checked_and_one_name_twice_is_not(phantom):
     scans, twins = inspect(phantom), Twins()
-    good = judge(scans)
     one, other = (
         replace(scans, case=replace(scans.case, name=name), hashes={Path("t1.nii"): "a1"})
         for name in ("P1", "P2")
     )
-    assert [twins.warn(case, good).name for case in (one, one, other)] == [good.name] * 2 + [CHECK]
-    assert "in case P1" in twins.warn(other, good).reasons[0].text
+    assert [len(twins.find(case)) for case in (one, one, other)] == [0, 0, 1]
+    (reason,) = twins.find(other)
+    assert "in case P1" in reason.text
+    assert judge(scans).with_reasons([reason]).name == CHECK
