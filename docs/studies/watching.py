@@ -66,15 +66,6 @@ def read_resident(process: int) -> int:
         return 0
 
 
-def read_cpu_seconds(process: int) -> float:
-    """Return the processor time that a process has taken, of all its threads."""
-    try:
-        words = Path(f"/proc/{process}/stat").read_text("ascii").rpartition(")")[2].split()
-    except OSError:
-        return 0.0
-    return (int(words[11]) + int(words[12])) / TICKS
-
-
 def _read_proportional(process: int) -> int | None:
     try:
         lines = Path(f"/proc/{process}/smaps_rollup").read_text("ascii").splitlines()

@@ -23,10 +23,15 @@ def resample_linear(volume: Array, matrix: Matrix, shape: tuple[int, ...]) -> Ar
     """
     scales = np.diag(matrix)[:3]
     if np.abs(matrix[:3, :3] - np.diag(scales)).max() > PARALLEL:
-        turned = scipy.ndimage.affine_transform(
-            volume.astype(np.float64), matrix, output_shape=shape, order=1, mode="nearest"
+        turned: Array = scipy.ndimage.affine_transform(
+            volume.astype(np.float64),
+            matrix,
+            output_shape=shape,
+            output=np.float32,
+            order=1,
+            mode="nearest",
         )
-        return np.asarray(turned, dtype=np.float32)
+        return turned
     places = [
         np.arange(side) * scale + shift
         for side, scale, shift in zip(shape, scales, matrix[:3, 3], strict=True)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import scipy
 from isal import igzip_lib
@@ -29,6 +30,7 @@ USUAL_BYTES = (
     72 * 2**20
 )  # of four scans of 240x240x155, as the base of a window's memory holds them
 _LINE_ENDS = (13, 10, 26, 10)  # by which NIfTI-2 tells a file that was copied as text
+FORM_CODES, ALIGNED = range(6), 2  # of NIfTI
 COMPRESSION = 1  # of isal's 0 to 3: a mask is mostly 0, and higher levels gain next to nothing
 
 
@@ -171,6 +173,7 @@ def _write_header(reference: Scan, shape: tuple[int, ...], described: str) -> by
     header["magic"] = header.single_magic  # we read past a wrong end of it, others do not
     if "eol_check" in header:
         header["eol_check"] = _LINE_ENDS
+    _mend_forms(header)
     header["vox_offset"] = header.sizeof_hdr + 4  # four zero bytes: no extension follows
     header["scl_slope"], header["scl_inter"] = 1, 0
     header["cal_min"], header["cal_max"] = 0, 0
@@ -179,3 +182,10 @@ def _write_header(reference: Scan, shape: tuple[int, ...], described: str) -> by
         if field in header:
             header[field] = b""
     return bytes(header.binaryblock) + bytes(4)
+
+
+def _mend_forms(header: nibabel.Nifti1Header) -> None:
+    """Replace codes that do not exist: others would take the voxels for somewhere else."""
+    for name in ("qform_code", "sform_code"):
+        code = int(header[name])
+        header[name] = code if code in FORM_CODES else ALIGNED if code > 0 else 0

@@ -250,6 +250,18 @@ def test_written_mask_keeps_the_header_and_blanks_names(
     np.testing.assert_array_equal(written.dataobj, straight.label)
 
 
+@pytest.mark.parametrize(("code", "written"), [(127, 2), (-1, 0), (5, 5), (0, 0)])
+def test_codes_that_do_not_exist_are_not_written(
+    straight: Segmentation, tmp_path: Path, code: int, written: int
+) -> None:
+    header = straight.reference.header.copy()
+    header["qform_code"], header["sform_code"] = code, code
+    scan = replace(straight.reference, header=header)
+    write_label(replace(straight, reference=scan), tmp_path / "a_seg.nii.gz", BRATS2023)
+    found = nibabel.load(tmp_path / "a_seg.nii.gz").header
+    assert (found["qform_code"], found["sform_code"]) == (written, written)
+
+
 @pytest.mark.parametrize(("scheme", "values"), [(BRATS2021, (1, 2, 4)), (MSD, (2, 1, 3))])
 def test_values_are_those_of_the_scheme(
     straight: Segmentation, scheme: Any, values: tuple[int, ...], tmp_path: Path
