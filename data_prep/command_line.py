@@ -58,5 +58,9 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
 
 def find_source(options: argparse.Namespace) -> Dataset:
     """Recognise the folder that was given."""
-    order = [name.strip() for name in options.order.split(",")] if options.order else None
-    return find_dataset(options.folder, labels=options.labels, order=order)
+    return find_dataset(options.folder, labels=options.labels, order=read_order(options))
+
+
+def read_order(options: argparse.Namespace) -> list[str] | None:
+    """The modalities in the order that was given, if one was."""
+    return [name.strip() for name in options.order.split(",")] if options.order else None

@@ -26,7 +26,7 @@ class Finding:
         place = ": ".join(part for part in (self.case, self.file) if part)
         rule = self.rule
         line = f"{rule.severity.upper()} {place}: {self.detail} - {rule.mend} [{rule.code}]"
-        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)  # names can hold any
+        return escape(line)
 
 
 def spoilt_cases(findings: Iterable[Finding]) -> set[str]:
@@ -42,3 +42,8 @@ def errors_of(findings: Iterable[Finding]) -> list[Finding]:
 def count_by_severity(findings: Iterable[Finding]) -> Counter[str]:
     """How many errors, warnings and notes."""
     return Counter(finding.rule.severity for finding in findings)
+
+
+def escape(text: str) -> str:
+    """One line of what is printable: names and headers can hold anything."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

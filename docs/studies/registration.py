@@ -50,8 +50,8 @@ def measure(
     if label is None:
         raise SystemExit("a phantom without a label")
     centre = apply_affine(fixed.affine, np.array(fixed.voxels.shape) / 2)
-    truth = _turn(degrees, np.asarray(moved_mm), centre)
-    moving = _displace(whole.scans[name], truth)
+    truth = turn(degrees, moved_mm, centre)
+    moving = displace(whole.scans[name], truth)
     began = time.process_time()
     found = find_movement(moving, fixed)
     move(moving, found, fixed)
@@ -61,13 +61,13 @@ def measure(
     return float(np.linalg.norm(error, axis=1).max()), taken
 
 
-def _turn(degrees: float, moved_mm: Matrix, centre: Matrix) -> Matrix:
+def turn(degrees: float, moved_mm: Sequence[float], centre: Matrix) -> Matrix:
     """Turn about the axis from foot to head, and move."""
     matrix = nibabel.eulerangles.euler2mat(z=np.radians(degrees))
     return np.asarray(from_matvec(matrix, centre + moved_mm - matrix @ centre))
 
 
-def _displace(scan: Scan, truth: Matrix) -> Scan:
+def displace(scan: Scan, truth: Matrix) -> Scan:
     """The scan as it would be, had the head lain where `truth` takes it."""
     back = np.linalg.inv(scan.affine) @ np.linalg.inv(truth) @ scan.affine
     voxels = ndimage.affine_transform(scan.values.astype(np.float32), back, order=1)

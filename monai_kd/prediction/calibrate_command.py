@@ -10,6 +10,7 @@ from data_prep.case import Case, Dataset
 from data_prep.checks import Inspection, inspect_case
 from data_prep.command_line import add_source, find_source
 from data_prep.errors import DatasetError
+from data_prep.scan import Scan
 from data_prep.schemes import LabelScheme
 from monai_kd.prediction.budget import count_threads, measure_free_memory
 from monai_kd.prediction.calibration import Calibration, calibration_file, write_calibration
@@ -18,7 +19,13 @@ from monai_kd.prediction.intervals import LEVEL
 from monai_kd.prediction.runtimes import Runtime, open_runtime
 from monai_kd.prediction.screen import Screen
 from monai_kd.prediction.student import Student, read_student
-from monai_kd.prediction.validation import ComparedCase, calibrate, compare_case, list_subsets
+from monai_kd.prediction.validation import (
+    ComparedCase,
+    calibrate,
+    compare_case,
+    list_subsets,
+    read_truth,
+)
 from monai_kd.prediction.verdict import REFUSE, judge
 from monai_kd.prediction.volumes import measure_brain
 
@@ -48,7 +55,7 @@ class Validation:
     """Compares the cases of a dataset with their labels, one by one."""
 
     dataset: Dataset
-    truth: LabelScheme
+    scheme: LabelScheme
     student: Student
     runtime: Runtime
     most_bytes: int
@@ -56,22 +63,19 @@ class Validation:
     def compare(self, case: Case) -> ComparedCase:
         """Segment a case from every subset; a DatasetError where it is not fit for that."""
         inspection = inspect_case(case, dataset=self.dataset)
-        _refuse_unfit(inspection, self.student)
-        takes_gaps, reference = (
-            self.student.takes_gaps,
-            inspection.scans[self.student.modalities[0]],
-        )
+        truth = read_truth(_find_label(inspection, self.student), self.scheme)
+        reference = inspection.scans[self.student.modalities[0]]
         seen = {
             present: compare_case(
                 inspection,
                 present,
-                truth=self.truth,
+                truth=truth,
                 student=self.student,
                 runtime=self.runtime,
                 most_bytes=self.most_bytes,
             )
             for present in list_subsets(self.student.modalities)
-            if takes_gaps or len(present) == len(self.student.modalities)
+            if self.student.takes_gaps or len(present) == len(self.student.modalities)
         }
         return ComparedCase(measure_brain(reference.voxels, reference.affine), seen)
 
@@ -124,7 +128,8 @@ def _compare(
             advance(case.name)
 
 
-def _refuse_unfit(inspection: Inspection, student: Student) -> None:
+def _find_label(inspection: Inspection, student: Student) -> Scan:
+    """The label of a case from which something can be learnt."""
     verdict = judge(inspection, modalities=student.modalities, spacing_mm=student.spacing_mm)
     missing = student.missing(inspection.scans)
     if verdict.name == REFUSE:
@@ -133,6 +138,7 @@ def _refuse_unfit(inspection: Inspection, student: Student) -> None:
         raise DatasetError(f"{', '.join(missing)} missing; all sequences are needed to learn from")
     if inspection.label is None:
         raise DatasetError("its label cannot be used")
+    return inspection.label
 
 
 def _want(count: int, what: str) -> None:

@@ -7,14 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
-from isal import igzip_lib
 from numpy.typing import NDArray
 
 from data_prep.checks import Inspection
 from data_prep.errors import DatasetError
-from data_prep.files import write_bytes, write_json
+from data_prep.files import write_json
 from data_prep.grid import Grid
 from data_prep.schemes import LabelScheme
 from monai_kd.prediction.agreement import MirroredRuntime, measure_agreement
@@ -26,7 +24,13 @@ from monai_kd.prediction.opened_case import OpenedCase
 from monai_kd.prediction.record import build_record
 from monai_kd.prediction.result_files import ResultFiles
 from monai_kd.prediction.runtimes import Runtime
-from monai_kd.prediction.segmentation import Segmentation, segment, write_label, write_uncertainty
+from monai_kd.prediction.segmentation import (
+    Segmentation,
+    segment,
+    write_label,
+    write_probabilities,
+    write_uncertainty,
+)
 from monai_kd.prediction.student import Student
 from monai_kd.prediction.twins import Twins
 from monai_kd.prediction.verdict import Reason, Verdict
@@ -86,7 +90,7 @@ class CaseRun:
             if opened.dicom is not None:
                 verdict = self._write_dicom(opened, segmentation, files.dicom, verdict)
             if self.keep_probabilities:
-                write_probabilities(segmentation, files)
+                write_probabilities(segmentation, files.probability)
             if self.keep_uncertainty:
                 write_uncertainty(
                     segmentation, join_opinions(segmentation, second), files.uncertainty
@@ -197,16 +201,3 @@ def describe_origins(opened: OpenedCase) -> dict[str, dict[str, Any]]:
 
 def _three(shape: tuple[int, ...]) -> tuple[int, int, int]:
     return shape[0], shape[1], shape[2]
-
-
-def write_probabilities(segmentation: Segmentation, files: ResultFiles) -> None:
-    """Write one file per region, in the student's own voxels, which any viewer can lay over."""
-    for region, chances in (segmentation.probabilities or {}).items():
-        image = nibabel.Nifti1Image(np.asarray(chances, np.float32), segmentation.grid.affine)
-        image.header.set_xyzt_units("mm")
-        write_bytes(files.probability(region), _compress(image.to_bytes()))
-
-
-def _compress(content: bytes) -> bytes:
-    packed: bytes = igzip_lib.compress(content, 1, igzip_lib.COMP_GZIP)
-    return packed

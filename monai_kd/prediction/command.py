@@ -11,6 +11,7 @@ from threading import Thread
 from typing import Any
 
 from data_prep.case import MODALITIES
+from data_prep.command_line import read_order
 from data_prep.errors import DatasetError
 from data_prep.schemes import choose_scheme
 from monai_kd.prediction.batch import Afterwards, Tally, leave_out_case, run_batch
@@ -76,8 +77,7 @@ def _find(options: argparse.Namespace) -> list[Request]:
         raise DatasetError("give INPUT, or the files of one case by --t1 --t1ce --t2 --flair")
     if options.order and not options.inputs:
         raise DatasetError("--order tells what numbers mean; --t1 and its like name the files")
-    order = [name.strip() for name in options.order.split(",")] if options.order else None
-    return find_requests(options.inputs, sequences=given, order=order)
+    return find_requests(options.inputs, sequences=given, order=read_order(options))
 
 
 def _rehearse(options: argparse.Namespace, student: Student, requests: Sequence[Request]) -> int:

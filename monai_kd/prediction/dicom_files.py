@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from data_prep.errors import DatasetError, check_folder
+from data_prep.findings import escape
 
 MOST_FILES = 50_000
 MOST_BYTES = 8 * 2**30  # of one file, before it is looked into
@@ -90,7 +91,7 @@ def load_extra(name: str) -> Any:
 
 def printable(text: object) -> str:
     """One line of text from a header or a name, which can hold anything."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text)).strip()
+    return escape(str(text)).strip()
 
 
 def read_text(header: Any, keyword: str) -> str:

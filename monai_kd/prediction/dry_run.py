@@ -7,7 +7,7 @@ from math import prod
 import numpy as np
 
 from monai_kd.prediction.batch import Tally
-from monai_kd.prediction.calibration import read_calibration
+from monai_kd.prediction.calibration import Calibration, read_calibration
 from monai_kd.prediction.failures import explain, write_line
 from monai_kd.prediction.judging import check_names, describe_opened, judge_case
 from monai_kd.prediction.opened_case import OpenedCase, read_ahead
@@ -17,6 +17,7 @@ from monai_kd.prediction.runtimes import Runtime
 from monai_kd.prediction.screen import Screen
 from monai_kd.prediction.segmentation import count_excess
 from monai_kd.prediction.student import Student
+from monai_kd.prediction.verdict import Verdict
 from monai_kd.prediction.windows import choose_window, count_voxels, count_windows
 
 PROBE_EDGE = 64  # voxels: large enough that a network works at its usual speed
@@ -32,15 +33,20 @@ def rehearse(
     open_one: Callable[[Request], OpenedCase],
 ) -> Tally:
     """Read and judge every case, and tell its window and about how long it would take."""
-    tally, total = Tally(), 0.0
+    tally, total, calibration = Tally(), 0.0, read_calibration(student.folder)
     per_voxel = _time_a_voxel(student, runtime)
     for request, pending in read_ahead(requests, open_one):
         try:
             opened = pending.result()
             try:
-                total += _rehearse_one(
-                    opened, student, runtime, most_bytes, per_voxel, tally, screen
+                verdict = _judge(opened, student, calibration, screen)
+                seconds, windows = _estimate(
+                    opened, student, runtime, most_bytes=most_bytes, per_voxel=per_voxel
                 )
+                total += seconds
+                tally.count({"verdict": verdict.name})
+                told = f"{request.name}  {windows}  about {seconds:.1f} s   {verdict.name}"
+                screen.say(told)
             finally:
                 opened.close()
         except Exception as error:  # as in the run itself
@@ -51,20 +57,23 @@ def rehearse(
     return tally
 
 
-def _rehearse_one(
-    opened: OpenedCase,
-    student: Student,
-    runtime: Runtime,
-    most_bytes: int,
-    per_voxel: float,
-    tally: Tally,
-    screen: Screen,
-) -> float:
-    start = time.perf_counter()
+def _judge(
+    opened: OpenedCase, student: Student, calibration: Calibration | None, screen: Screen
+) -> Verdict:
     check_names(opened)
     for line in describe_opened(opened):
         screen.say(line)
-    verdict = judge_case(opened, student, read_calibration(student.folder))
+    verdict = judge_case(opened, student, calibration)
+    for reason in verdict.reasons:
+        screen.say("  " + write_line(opened.request.name, [reason]))
+    return verdict
+
+
+def _estimate(
+    opened: OpenedCase, student: Student, runtime: Runtime, *, most_bytes: int, per_voxel: float
+) -> tuple[float, str]:
+    """How long a case will take, and in which windows."""
+    start = time.perf_counter()
     scans = {name: opened.ready.scans[name] for name in student.among(opened.ready.scans)}
     image = prepare_image(
         scans,
@@ -79,14 +88,9 @@ def _rehearse_one(
     window = choose_window(shape, divisor=student.divisor, most_voxels=most_voxels)
     count = count_windows(shape, window)
     around = 2 * (time.perf_counter() - start)  # what is done before is undone after
-    seconds = opened.seconds + around + count * prod(window) * per_voxel
-    for reason in verdict.reasons:
-        screen.say("  " + write_line(opened.request.name, [reason]))
-    tally.count({"verdict": verdict.name})
     edges = " x ".join(map(str, window))
-    windows = f"window of {edges}" if count == 1 else f"{count} windows of {edges}"
-    screen.say(f"{opened.request.name}  {windows}  about {seconds:.1f} s   {verdict.name}")
-    return seconds
+    told = f"window of {edges}" if count == 1 else f"{count} windows of {edges}"
+    return opened.seconds + around + count * prod(window) * per_voxel, told
 
 
 def _time_a_voxel(student: Student, runtime: Runtime) -> float:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 
 from data_prep.errors import DatasetError
-from data_prep.findings import Finding
+from data_prep.findings import Finding, escape
 from data_prep.rules import Rule
 from monai_kd.prediction.verdict import Reason
 
@@ -59,12 +59,7 @@ def write_line(case: str, reasons: Sequence[Reason]) -> str:
     place = ": ".join(part for part in (case, first.file) if part)
     more = [reason for reason in reasons[1:] if reason.severity == first.severity]
     rest = f", and {len(more)} more" if more else ""
-    return one_line(f"{first.severity.upper()} {place}: {first.text} [{first.code}]{rest}")
-
-
-def one_line(text: str) -> str:
-    """Escape what is not printable: names can hold any bytes."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+    return escape(f"{first.severity.upper()} {place}: {first.text} [{first.code}]{rest}")
 
 
 def _reason(rule: Rule, file: str, detail: str) -> Reason:

@@ -32,10 +32,6 @@ class Interval(NamedTuple):
     low_ml: float
     high_ml: float
 
-    def holds(self, volume_ml: float) -> bool:
-        """Tell whether a volume lies within."""
-        return self.low_ml <= volume_ml <= self.high_ml
-
 
 def find_interval(predicted_ml: float, *, bound: float, agreement: float = 1.0) -> Interval:
     """Return where the true volume lies, given the bound that `find_bound` found."""

@@ -1,6 +1,7 @@
 """Regions on the network's grid to one label on the scan's own voxels."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import scipy
@@ -30,30 +31,41 @@ def restore_label(
     `logits` and `regions`, in one order, lie on the grid and in the box of `prepared`. Where
     voxels have to move, probabilities are interpolated and then cut: masks keep smooth borders.
     """
-    shape = reference.voxels.shape
-    label = np.zeros(shape, dtype=np.uint8, order="F")
-    turned = turn_to_ras(label, reference.affine)  # a view: what is written there, is turned back
-    own = grid_of((shape[0], shape[1], shape[2]), reference.affine)
-    box = prepared.box
-    if not own.is_same(prepared.grid):
-        chances = dict(zip(regions, scipy.special.expit(logits), strict=True))
-        box = _reach(prepared, own)
-        regions = {name: _resample(chances[name], prepared, own.cut(box)) for name in regions}
-    turned[box] = _merge(regions, scheme)
+    label = np.zeros(reference.voxels.shape, dtype=np.uint8, order="F")
+    box, target = _aim(prepared, reference)
+    if target is not None:
+        chances = scipy.special.expit(logits)
+        regions = {
+            name: _interpolate(chance, prepared, target) >= 0.5
+            for name, chance in zip(regions, chances, strict=True)
+        }
+    _turned(label, reference)[box] = _merge(regions, scheme)
     return label
 
 
 def restore_chances(chances: Floats, prepared: Prepared, reference: Scan) -> Floats:
     """Bring numbers from 0 to 1, in the box of `prepared`, to the scan's voxels; 0 beyond it."""
-    x, y, z = reference.voxels.shape
-    restored = np.zeros((x, y, z), dtype=np.float32, order="F")
-    turned = turn_to_ras(restored, reference.affine)
-    own, box = grid_of((x, y, z), reference.affine), prepared.box
-    if not own.is_same(prepared.grid):
-        box = _reach(prepared, own)
-        chances = _interpolate(chances, prepared, own.cut(box))
-    turned[box] = chances
+    restored = np.zeros(reference.voxels.shape, dtype=np.float32, order="F")
+    box, target = _aim(prepared, reference)
+    if target is not None:
+        chances = _interpolate(chances, prepared, target)
+    _turned(restored, reference)[box] = chances
     return restored
+
+
+def _turned(stored: NDArray[Any], reference: Scan) -> NDArray[Any]:
+    """A view along right, front, top: what is written there, is turned back."""
+    return turn_to_ras(stored, reference.affine)
+
+
+def _aim(prepared: Prepared, reference: Scan) -> tuple[Box, Grid | None]:
+    """Where in the turned scan the box lies, and on which grid; None where no voxel has to move."""
+    x, y, z = reference.voxels.shape
+    own = grid_of((x, y, z), reference.affine)
+    if own.is_same(prepared.grid):
+        return prepared.box, None
+    box = _reach(prepared, own)
+    return box, own.cut(box)
 
 
 def _merge(regions: Mapping[str, Masks], scheme: LabelScheme) -> Labels:
@@ -81,10 +93,6 @@ def _reach(prepared: Prepared, own: Grid) -> Box:
         stop = side if edges[axis][1] else int(np.clip(high[axis], start + 1, side))
         sides.append(slice(start, stop))
     return sides[0], sides[1], sides[2]
-
-
-def _resample(chances: Floats, prepared: Prepared, target: Grid) -> Masks:
-    return _interpolate(chances, prepared, target) >= 0.5
 
 
 def _interpolate(chances: Floats, prepared: Prepared, target: Grid) -> Floats:

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from monai_kd.prediction.failures import one_line
+from data_prep.findings import escape
 
 Advance = Callable[[str], None]
 
@@ -30,7 +30,7 @@ class Screen:
         if self.quiet or not self._heard or sys.stdout is None:
             return
         try:
-            sys.stdout.write(one_line(line) + "\n")
+            sys.stdout.write(escape(line) + "\n")
             sys.stdout.flush()
         except OSError:  # as with `| head`; the interpreter would complain again as it ends
             self._heard = False
@@ -41,7 +41,7 @@ class Screen:
         """Tell what went wrong in one line; where it was comes with `debug`, and in the log."""
         trace = "".join(traceback.format_exception(error)) if error else ""
         with suppress(OSError, AttributeError):  # there is none where it was closed
-            sys.stderr.write(one_line(line) + "\n")
+            sys.stderr.write(escape(line) + "\n")
             if self.debug:
                 sys.stderr.write(trace)
         self.note(line)
@@ -49,7 +49,7 @@ class Screen:
 
     def note(self, line: str) -> None:
         """Keep a line in the log only."""
-        self._log(f"{datetime.now(UTC).isoformat(timespec='seconds')} {one_line(line)}\n")
+        self._log(f"{datetime.now(UTC).isoformat(timespec='seconds')} {escape(line)}\n")
 
     @contextmanager
     def progress(self, total: int) -> Iterator[Advance]:
@@ -78,7 +78,7 @@ class Screen:
             task = bar.add_task("Segmenting", total=total)
 
             def advance(case: str) -> None:
-                bar.update(task, advance=1, description=one_line(case))
+                bar.update(task, advance=1, description=escape(case))
 
             yield advance
 

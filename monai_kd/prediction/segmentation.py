@@ -1,7 +1,7 @@
 """One case to one mask: on the reference scan's own voxels, and written as they are stored."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,9 +26,7 @@ from monai_kd.prediction.windows import infer
 Floats = NDArray[np.float32]
 Masks = NDArray[np.bool_]
 Labels = NDArray[np.uint8]
-USUAL_BYTES = (
-    72 * 2**20
-)  # of four scans of 240x240x155, as the base of a window's memory holds them
+SCANS_BYTES = 72 * 2**20  # of four of 240x240x155, as the base of a window's memory holds them
 _LINE_ENDS = (13, 10, 26, 10)  # by which NIfTI-2 tells a file that was copied as text
 FORM_CODES, ALIGNED = range(6), 2  # of NIfTI
 COMPRESSION = 1  # of isal's 0 to 3: a mask is mostly 0, and higher levels gain next to nothing
@@ -115,7 +113,7 @@ def segment(
 def count_excess(scans: Iterable[Scan]) -> int:
     """Return by how much this case, and another that is read meanwhile, exceed usual ones."""
     held = sum(scan.voxels.nbytes for scan in scans)
-    return 2 * max(0, held - USUAL_BYTES)
+    return 2 * max(0, held - SCANS_BYTES)
 
 
 def write_label(segmentation: Segmentation, path: Path, scheme: LabelScheme) -> None:
@@ -147,10 +145,21 @@ def write_uncertainty(
     _write(percent.tobytes(order="F"), segmentation, "uncertainty, 0 to 100 per cent", path)
 
 
+def write_probabilities(segmentation: Segmentation, path_of: Callable[[str], Path]) -> None:
+    """Write one file per region, in the student's own voxels, which any viewer can lay over."""
+    for region, chances in (segmentation.probabilities or {}).items():
+        image = nibabel.Nifti1Image(np.asarray(chances, np.float32), segmentation.grid.affine)
+        image.header.set_xyzt_units("mm")
+        _compress(image.to_bytes(), path_of(region))
+
+
 def _write(voxels: bytes, segmentation: Segmentation, described: str, path: Path) -> None:
     header = _write_header(segmentation.reference, segmentation.label.shape, described)
-    compressed = igzip_lib.compress(header + voxels, COMPRESSION, igzip_lib.COMP_GZIP)
-    write_bytes(path, compressed)
+    _compress(header + voxels, path)
+
+
+def _compress(content: bytes, path: Path) -> None:
+    write_bytes(path, igzip_lib.compress(content, COMPRESSION, igzip_lib.COMP_GZIP))
 
 
 class _Watch:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,22 +27,20 @@ def write_summary(output: Path) -> int:
     They are read anew, so that results of other shards and of earlier runs stand in it as well.
     Nothing is written for a single case.
     """
-    written, records = -1, list(_read_records(output))
-    while len(records) > max(1, written):  # another shard may have ended meanwhile
-        written = len(records)
-        write_bytes(output / "summary.csv", _write_table(records))
-        write_bytes(output / "index.html", _write_page(output, records))
-        records = list(_read_records(output))
+    listed, records = None, []
+    while listed != (paths := _list_records(output)):  # another shard may have ended meanwhile
+        listed = paths
+        records = [_strip(record) for record in map(read_record, paths) if record is not None]
+        if len(records) > 1:
+            write_bytes(output / "summary.csv", _write_table(records))
+            write_bytes(output / "index.html", _write_page(output, records))
     return len(records)
 
 
-def _read_records(output: Path) -> Iterator[Mapping[str, Any]]:
-    """One record at a time, stripped to what is shown, in the order of the cases."""
+def _list_records(output: Path) -> list[Path]:
+    """The files of all records, in the order of the cases."""
     paths = [*output.glob("*.json"), *(output / LEFT_OUT).glob("*.json")]
-    for path in sorted(paths, key=lambda path: (path.name, path.parent.name)):
-        record = read_record(path)
-        if record is not None:
-            yield _strip(record)
+    return sorted(paths, key=lambda path: (path.name, path.parent.name))
 
 
 def _strip(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,13 +73,13 @@ def _as_cell(value: object) -> object:
 
 
 def _write_page(output: Path, records: Sequence[Mapping[str, Any]]) -> bytes:
+    from jinja2 import Environment, StrictUndefined  # noqa: PLC0415  (for a lone case, never)
+
     rows = [row | {"files": _list_files(output, row["case"])} for row in map(dict, records)]
     counts = {
         verdict: sum(row["verdict"] == verdict for row in rows)
         for verdict in ("PASS", "CHECK", "REFUSE")
     }
-    from jinja2 import Environment, StrictUndefined  # noqa: PLC0415  (for a lone case, never)
-
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     page = environment.from_string(_PAGE)
     text = page.render(rows=rows, counts=counts, regions=REGIONS, notice=NOTICE)

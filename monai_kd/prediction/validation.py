@@ -10,17 +10,18 @@ from numpy.typing import NDArray
 
 from data_prep.checks import Inspection
 from data_prep.errors import DatasetError
-from data_prep.grid import grid_of, turn_to_ras
+from data_prep.grid import Grid, grid_of, turn_to_ras
 from data_prep.scan import Scan
 from data_prep.schemes import LabelScheme
 from monai_kd.prediction.agreement import MirroredRuntime, dice, measure_agreement
 from monai_kd.prediction.calibration import Calibration, Trust
 from monai_kd.prediction.intervals import VolumeCase, find_bound
 from monai_kd.prediction.runtimes import Runtime
-from monai_kd.prediction.segmentation import Segmentation, segment
+from monai_kd.prediction.segmentation import segment
 from monai_kd.prediction.student import Student
 from monai_kd.prediction.volumes import measure_volumes
 
+Masks = NDArray[np.bool_]
 Subset = frozenset[str]
 
 
@@ -46,11 +47,30 @@ def list_subsets(modalities: Sequence[str]) -> Iterator[Subset]:
         yield from map(frozenset, combinations(modalities, count))
 
 
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """The regions of a label, turned to RAS, on its grid, and their volumes."""
+
+    grid: Grid
+    regions: Mapping[str, Masks]
+    volumes_ml: Mapping[str, float]
+
+
+def read_truth(label: Scan, scheme: LabelScheme) -> Truth:
+    """What a label in the values of `scheme` says."""
+    values = label.values.astype(np.uint8)
+    return Truth(
+        grid_of(_shape_of(label), label.affine),
+        _split(turn_to_ras(values, label.affine), scheme),
+        measure_volumes(values, label.affine, scheme),
+    )
+
+
 def compare_case(
     inspection: Inspection,
     present: Collection[str],
     *,
-    truth: LabelScheme,
+    truth: Truth,
     student: Student,
     runtime: Runtime,
     most_bytes: int,
@@ -62,15 +82,16 @@ def compare_case(
         segment(part, student, opinion, most_bytes=most_bytes)
         for opinion in (runtime, MirroredRuntime(runtime))
     )
-    found, true = _read_regions(first, first.scheme), _read_truth(inspection, first, truth)
+    reference = first.reference
+    if not truth.grid.is_same(grid_of(_shape_of(reference), reference.affine)):
+        raise DatasetError("the label lies on another grid than the scan; voxelise both alike")
+    found = _split(turn_to_ras(first.label, reference.affine), first.scheme)
     agreement = measure_agreement(first.regions, second.regions)
-    predicted = measure_volumes(first.label, first.reference.affine, first.scheme)
-    label = _label_of(inspection)
-    expected = measure_volumes(label.values.astype(np.uint8), label.affine, truth)
+    predicted = measure_volumes(first.label, reference.affine, first.scheme)
     return {
         region: Seen(
-            VolumeCase(predicted[region], expected[region], agreement[region]),
-            dice(found[region], true[region]) if true[region].any() else None,
+            VolumeCase(predicted[region], truth.volumes_ml[region], agreement[region]),
+            dice(found[region], truth.regions[region]) if truth.regions[region].any() else None,
         )
         for region in student.regions
     }
@@ -95,26 +116,10 @@ def _calibrate(cases: Sequence[Mapping[str, Seen]]) -> dict[str, Trust]:
     return trusts
 
 
-def _read_regions(segmentation: Segmentation, scheme: LabelScheme) -> dict[str, NDArray[np.bool_]]:
-    label = turn_to_ras(segmentation.label, segmentation.reference.affine)
-    return _split(label, scheme)
-
-
-def _read_truth(
-    inspection: Inspection, segmentation: Segmentation, scheme: LabelScheme
-) -> dict[str, NDArray[np.bool_]]:
-    label, reference = _label_of(inspection), segmentation.reference
-    places = [grid_of(scan.voxels.shape, scan.affine) for scan in (label, reference)]
-    if not places[0].is_same(places[1]):
-        raise DatasetError("the label lies on another grid than the scan; voxelise both alike")
-    return _split(turn_to_ras(label.values, label.affine), scheme)
-
-
-def _split(label: NDArray[np.generic], scheme: LabelScheme) -> dict[str, NDArray[np.bool_]]:
+def _split(label: NDArray[np.generic], scheme: LabelScheme) -> dict[str, Masks]:
     return {region: np.isin(label, values) for region, values in scheme.regions.items()}
 
 
-def _label_of(inspection: Inspection) -> Scan:
-    if inspection.label is None:
-        raise DatasetError("a case without a label teaches nothing")
-    return inspection.label
+def _shape_of(scan: Scan) -> tuple[int, int, int]:
+    x, y, z = scan.voxels.shape
+    return x, y, z

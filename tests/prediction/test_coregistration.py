@@ -8,11 +8,11 @@ import nibabel
 import numpy as np
 import pytest
 from nibabel.affines import apply_affine, from_matvec
-from scipy import ndimage
 
 from data_prep.case import MODALITIES, Dataset
 from data_prep.checks import Inspection, inspect_case
 from data_prep.scan import Scan
+from docs.studies.registration import displace, turn
 from docs.studies.storage import measure_dice
 from monai_kd import cli
 from monai_kd.prediction import coregistration as module
@@ -23,19 +23,6 @@ from monai_kd.prediction.registration import Movement, find_movement, move
 from tests.prediction.damage import inspect, make_phantom, rotate, shift
 
 CASE = "BraTS19_PHANTOM_001_1"
-
-
-def _turn(degrees: float, moved_mm: tuple[float, float, float], centre: np.ndarray) -> np.ndarray:
-    """Turn about the axis from foot to head, and move."""
-    matrix = nibabel.eulerangles.euler2mat(z=np.radians(degrees))
-    return from_matvec(matrix, centre + moved_mm - matrix @ centre)
-
-
-def _displace(scan: Scan, truth: np.ndarray) -> Scan:
-    """The scan as it would be, had the head lain where `truth` takes it."""
-    back = np.linalg.inv(scan.affine) @ np.linalg.inv(truth) @ scan.affine
-    voxels = ndimage.affine_transform(scan.values.astype(np.float32), back, order=1)
-    return Scan(np.asfortranarray(voxels.round().astype(np.int16)), scan.header, "moved")
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +39,8 @@ def test_the_movement_is_found_to_a_voxel_at_the_tumour(
 ) -> None:
     fixed = whole.scans["t1ce"]
     centre = apply_affine(fixed.affine, np.array(fixed.voxels.shape) / 2)
-    truth = _turn(degrees, moved_mm, centre)
-    found = find_movement(_displace(whole.scans[name], truth), fixed)
+    truth = turn(degrees, moved_mm, centre)
+    found = find_movement(displace(whole.scans[name], truth), fixed)
     tumour = apply_affine(fixed.affine, np.argwhere(whole.label.values > 0))
     error = apply_affine(found.to_moving, tumour) - apply_affine(truth, tumour)
     assert np.linalg.norm(error, axis=1).max() <= 1
@@ -155,12 +142,12 @@ def predict(dataset: Dataset, trained_bundle: Path, tmp_path: Path):
 
 def _moved(dataset: Dataset, name: str, truth: np.ndarray) -> nibabel.Nifti1Image:
     image = nibabel.load(dataset.cases[0].images[name].path)
-    scan = _displace(Scan(np.asarray(image.dataobj), image.header, ""), truth)
+    scan = displace(Scan(np.asarray(image.dataobj), image.header, ""), truth)
     return nibabel.Nifti1Image(scan.voxels, image.affine)
 
 
 def test_predict_brings_it_together_and_says_so(dataset, predict, tmp_path) -> None:
-    moved = {"flair": _moved(dataset, "flair", _turn(6, (5, -6, 4), np.array([-30.0, -30, 30])))}
+    moved = {"flair": _moved(dataset, "flair", turn(6, (5, -6, 4), np.array([-30.0, -30, 30])))}
     _, aligned, _ = predict({}, "aligned", "--no-report")
     _, apart, record = predict(moved, "apart", "--no-report")
     assert any("--coregister" in r["text"] for r in record["reasons"] if r["code"] == "W215")
@@ -191,7 +178,7 @@ def test_sequences_of_other_voxels_and_orders_are_brought_together(dataset, pred
 def test_going_on_with_another_wish_for_registration_does_it_again(
     dataset, predict, capsys
 ) -> None:
-    moved = {"t2": _moved(dataset, "t2", _turn(0, (6, 6, 0), np.zeros(3)))}
+    moved = {"t2": _moved(dataset, "t2", turn(0, (6, 6, 0), np.zeros(3)))}
     predict(moved, "out", "--no-report")
     predict(moved, "out", "--no-report", "--continue", "--coregister")
     assert "done again: its sequences lie apart" in capsys.readouterr().out

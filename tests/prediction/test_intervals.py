@@ -24,7 +24,7 @@ def test_coverage_of_exchangeable_cases_is_the_level(level):
         *seen, new = _draw(random, SEEN + 1)
         bound = find_bound(seen, level=level)
         interval = find_interval(new.predicted_ml, bound=bound, agreement=new.agreement)
-        held += interval.holds(new.true_ml)
+        held += interval.low_ml <= new.true_ml <= interval.high_ml
     expected = np.ceil((SEEN + 1) * level - 1e-9) / (SEEN + 1)
     error = np.sqrt(expected * (1 - expected) / TRIALS)
     assert abs(held / TRIALS - expected) < 4 * error
