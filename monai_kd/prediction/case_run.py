@@ -21,11 +21,13 @@ from monai_kd.prediction.dicom_segmentation import Algorithm, write_dicom_segmen
 from monai_kd.prediction.judging import check_names, describe_opened, judge_case, tell_windows
 from monai_kd.prediction.lesions import Lesion, find_lesions
 from monai_kd.prediction.opened_case import OpenedCase
+from monai_kd.prediction.preparation import Prepared
 from monai_kd.prediction.record import build_record
 from monai_kd.prediction.result_files import ResultFiles
 from monai_kd.prediction.runtimes import Runtime
 from monai_kd.prediction.segmentation import (
     Segmentation,
+    prepare,
     segment,
     write_label,
     write_probabilities,
@@ -68,8 +70,13 @@ class CaseRun:
         start = time.perf_counter()
         twins = self.twins.find(opened.inspection)
         verdict = judge_case(opened, self.student, self.calibration).with_reasons(twins)
-        judged = time.perf_counter() - start
-        segmentation = self._segment(opened.ready, self.runtime)
+        stages = {"read": opened.seconds, "judge": time.perf_counter() - start}
+        start = time.perf_counter()
+        prepared = prepare(
+            opened.ready, self.student, threads=self.runtime.threads, most_bytes=self.most_bytes
+        )
+        stages["prepare"] = time.perf_counter() - start
+        segmentation = self._segment(opened.ready, prepared, self.runtime)
         verdict = verdict.with_reasons(tell_windows(segmentation))
         start = time.perf_counter()
         reference = segmentation.reference
@@ -80,12 +87,11 @@ class CaseRun:
             logits=segmentation.logits,
         )
         segmentation.seconds["lesions"] = time.perf_counter() - start
-        second = self._ask_again(opened.ready, segmentation)
+        second = self._ask_again(opened.ready, prepared, segmentation)
         files = ResultFiles(self.output, opened.request.name)
         files.clear()
         written = time.perf_counter()
         try:
-            stages = {"read": opened.seconds, "judge": judged}
             write_label(segmentation, files.label, self.scheme)
             if opened.dicom is not None:
                 verdict = self._write_dicom(opened, segmentation, files.dicom, verdict)
@@ -106,12 +112,15 @@ class CaseRun:
             raise
         return record
 
-    def _segment(self, inspection: Inspection, runtime: Runtime) -> Segmentation:
+    def _segment(
+        self, inspection: Inspection, prepared: Prepared, runtime: Runtime
+    ) -> Segmentation:
         return segment(
             inspection,
             self.student,
             runtime,
             most_bytes=self.most_bytes,
+            prepared=prepared,
             keep_probabilities=self.keep_probabilities or self.keep_uncertainty,
         )
 
@@ -134,11 +143,13 @@ class CaseRun:
             return verdict.with_reasons([reason])
         return verdict
 
-    def _ask_again(self, inspection: Inspection, first: Segmentation) -> Segmentation | None:
+    def _ask_again(
+        self, inspection: Inspection, prepared: Prepared, first: Segmentation
+    ) -> Segmentation | None:
         if self.calibration is None:
             return None
         start = time.perf_counter()
-        second = self._segment(inspection, MirroredRuntime(self.runtime))
+        second = self._segment(inspection, prepared, MirroredRuntime(self.runtime))
         first.seconds["second opinion"] = time.perf_counter() - start
         return second
 

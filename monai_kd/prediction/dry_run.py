@@ -11,11 +11,10 @@ from monai_kd.prediction.calibration import Calibration, read_calibration
 from monai_kd.prediction.failures import explain, write_line
 from monai_kd.prediction.judging import check_names, describe_opened, judge_case
 from monai_kd.prediction.opened_case import OpenedCase, read_ahead
-from monai_kd.prediction.preparation import prepare_image
 from monai_kd.prediction.requests import Request
 from monai_kd.prediction.runtimes import Runtime
 from monai_kd.prediction.screen import Screen
-from monai_kd.prediction.segmentation import count_excess
+from monai_kd.prediction.segmentation import count_excess, prepare
 from monai_kd.prediction.student import Student
 from monai_kd.prediction.verdict import Verdict
 from monai_kd.prediction.windows import choose_window, count_voxels, count_windows
@@ -74,17 +73,10 @@ def _estimate(
 ) -> tuple[float, str]:
     """How long a case will take, and in which windows."""
     start = time.perf_counter()
-    scans = {name: opened.ready.scans[name] for name in student.among(opened.ready.scans)}
-    image = prepare_image(
-        scans,
-        modalities=student.modalities,
-        spacing_mm=student.spacing_mm,
-        divisor=student.divisor,
-        threads=runtime.threads,
-        most_bytes=most_bytes,
-    ).image
-    shape = (image.shape[1], image.shape[2], image.shape[3])
-    most_voxels = count_voxels(runtime, shape, most_bytes - count_excess(scans.values()))
+    prepared = prepare(opened.ready, student, threads=runtime.threads, most_bytes=most_bytes)
+    _, x, y, z = prepared.image.shape
+    spare = most_bytes - count_excess(opened.ready.scans.values())
+    shape, most_voxels = (x, y, z), count_voxels(runtime, (x, y, z), spare)
     window = choose_window(shape, divisor=student.divisor, most_voxels=most_voxels)
     count = count_windows(shape, window)
     around = 2 * (time.perf_counter() - start)  # what is done before is undone after

@@ -82,9 +82,11 @@ def _tell_size(
     inspection: Inspection, student: Student, calibration: Calibration | None
 ) -> list[Reason]:
     """Say of a brain that it is unlike those on which the student was tried."""
+    if calibration is None:
+        return []
     reference = inspection.scans[student.among(inspection.scans)[0]]
     brain_ml = measure_brain(reference.voxels, reference.affine)
-    if calibration is None or calibration.knows(brain_ml):
+    if calibration.knows(brain_ml):
         return []
     smallest, largest = calibration.brain_ml
     told = f"a brain of {brain_ml:.0f} ml, in validation {smallest:.0f} to {largest:.0f} ml"

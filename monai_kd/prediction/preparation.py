@@ -23,6 +23,7 @@ Box = tuple[slice, slice, slice]
 LEAST_KEPT = 0.5  # of the voxels that are not 0
 MOVED_BYTES, KEPT_BYTES = 40, 16  # per voxel of the grid, while scans are brought to it and after
 FILLED_BYTES = 50  # per voxel of the brain's box: the network's image, and what normalises it
+PLANES = 16  # that are looked at together: with fewer, threads wait for the interpreter
 SURELY_BRAIN = int(1 / ROUNDING)  # where no number exceeds it, any but 0 is brain
 
 
@@ -92,8 +93,8 @@ def _find_box(volumes: Sequence[Array], pool: ThreadPoolExecutor) -> Box:
     profiles = []
     whole = all(volume.dtype.kind in "iu" for volume in volumes)
     if whole:
-        profiles = list(pool.map(_profile_whole_numbers, volumes))
-        if max(pool.map(_largest, volumes)) <= SURELY_BRAIN:
+        profiles, largest = zip(*pool.map(_profile_whole_numbers, volumes), strict=True)
+        if max(largest) <= SURELY_BRAIN:
             return _join(profiles)
     means = [float(np.abs(volume).mean(dtype=np.float64)) for volume in volumes]
     for volume, mean in zip(volumes, means, strict=True):
@@ -116,12 +117,21 @@ def _is_outshone(volume: Array, threshold: float) -> bool:
     return bool(np.count_nonzero(size > threshold) < LEAST_KEPT * present)
 
 
-def _profile_whole_numbers(volume: Array) -> list[Masks]:
-    """Tell where along each axis something is not 0; six times faster than voxel by voxel."""
+def _profile_whole_numbers(volume: Array) -> tuple[list[Masks], int]:
+    """Tell where along each axis something is not 0, and how far from 0 the farthest is.
+
+    Some planes at a time, which stay in the cache; voxel by voxel would take ten times as long.
+    """
     (view,) = in_memory_order(volume)
-    plane = np.asarray(np.bitwise_or.reduce(view, axis=0) != 0)
-    outermost = np.array([np.count_nonzero(part) > 0 for part in view])
-    return _by_axis(volume, outermost, plane)
+    plane, lowest, highest = np.zeros_like(view[0]), [], []
+    for start in range(0, len(view), PLANES):
+        part = view[start : start + PLANES]
+        plane |= np.bitwise_or.reduce(part, axis=0)
+        flat = part.reshape(len(part), -1)
+        lowest += flat.min(axis=1).tolist()
+        highest += flat.max(axis=1).tolist()
+    outermost = np.array(lowest, dtype=np.bool_) | np.array(highest, dtype=np.bool_)
+    return _by_axis(volume, outermost, plane != 0), max(max(highest), -min(lowest))
 
 
 def _profile(volume: Array, threshold: float) -> list[Masks]:
@@ -133,11 +143,6 @@ def _profile(volume: Array, threshold: float) -> list[Masks]:
         outermost[index] = brain.any()
         plane |= brain
     return _by_axis(volume, outermost, plane)
-
-
-def _largest(volume: Array) -> int:
-    (view,) = in_memory_order(volume)
-    return max(int(view.max()), -int(view.min()))
 
 
 def _by_axis(volume: Array, outermost: Masks, plane: Masks) -> list[Masks]:

@@ -95,7 +95,7 @@ class OpenVinoRuntime:
             "INFERENCE_NUM_THREADS": threads,
             "INFERENCE_PRECISION_HINT": "f32",  # the same mask on every processor
         }
-        with _escape(file):
+        with _in_one_line(file):
             self._compiled = openvino.Core().compile_model(file, "CPU", settings)
             self._request = self._compiled.create_infer_request()
 
@@ -126,7 +126,7 @@ class OnnxRuntime:
         options.intra_op_num_threads = threads
         options.enable_cpu_mem_arena = False  # it would keep the largest case's memory
         options.log_severity_level = 4  # what fails is raised as well
-        with _escape(file):
+        with _in_one_line(file):
             self._session = onnxruntime.InferenceSession(
                 file, options, providers=["CPUExecutionProvider"]
             )
@@ -142,7 +142,7 @@ class OnnxRuntime:
 def _open_torch(student: Student, threads: int) -> Runtime:
     file = _check_file(student.checkpoint)
     module = import_module("monai_kd.prediction.torch_runtime")  # for torch alone imports seconds
-    with _escape(file):
+    with _in_one_line(file):
         runtime: Runtime = module.TorchRuntime(student, threads)
     return runtime
 
@@ -186,7 +186,7 @@ def _check_file(file: Path) -> Path:
 
 
 @contextmanager
-def _escape(file: Path) -> Iterator[None]:
+def _in_one_line(file: Path) -> Iterator[None]:
     """Say in one line that weights cannot be loaded, in whatever words the runtime said it."""
     try:
         yield

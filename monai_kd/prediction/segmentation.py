@@ -55,29 +55,40 @@ class Segmentation:
     scheme: LabelScheme
 
 
+def prepare(
+    inspection: Inspection, student: Student, *, threads: int = 1, most_bytes: int | None = None
+) -> Prepared:
+    """Bring the sequences that `student` takes to the image that it reads."""
+    names = student.among(inspection.scans)
+    if not names:
+        wanted = ", ".join(student.modalities)
+        raise DatasetError(f"{inspection.case.name} has no sequence that can be used of {wanted}")
+    return prepare_image(
+        {name: inspection.scans[name] for name in names},
+        modalities=student.modalities,
+        spacing_mm=student.spacing_mm,
+        divisor=student.divisor,
+        threads=threads,
+        most_bytes=most_bytes,
+    )
+
+
 def segment(
     inspection: Inspection,
     student: Student,
     runtime: Runtime,
     *,
     most_bytes: int,
+    prepared: Prepared | None = None,
     keep_probabilities: bool = False,
 ) -> Segmentation:
-    """Segment a case that was read and checked; its first sequence is the reference."""
-    names = student.among(inspection.scans)
-    if not names:
-        wanted = ", ".join(student.modalities)
-        raise DatasetError(f"{inspection.case.name} has no sequence that can be used of {wanted}")
+    """Segment a case that was read and checked; its first sequence is the reference.
+
+    Where it was not `prepared`, it is now.
+    """
+    if prepared is None:
+        prepared = prepare(inspection, student, threads=runtime.threads, most_bytes=most_bytes)
     watch = _Watch()
-    prepared = prepare_image(
-        {name: inspection.scans[name] for name in names},
-        modalities=student.modalities,
-        spacing_mm=student.spacing_mm,
-        divisor=student.divisor,
-        threads=runtime.threads,
-        most_bytes=most_bytes,
-    )
-    watch.note("prepare")
     spare = most_bytes - count_excess(inspection.scans.values())
     found = infer(runtime, prepared.image, divisor=student.divisor, most_bytes=spare)
     watch.note("infer")
@@ -91,7 +102,7 @@ def segment(
     chances = None
     if keep_probabilities:
         chances = dict(zip(student.regions, scipy.special.expit(logits), strict=True))
-    reference = inspection.scans[names[0]]
+    reference = inspection.scans[student.among(inspection.scans)[0]]
     label = restore_label(prepared, logits, regions, reference=reference, scheme=student.scheme)
     watch.note("restore")
     return Segmentation(

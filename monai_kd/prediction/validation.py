@@ -17,7 +17,7 @@ from monai_kd.prediction.agreement import MirroredRuntime, dice, measure_agreeme
 from monai_kd.prediction.calibration import Calibration, Trust
 from monai_kd.prediction.intervals import VolumeCase, find_bound
 from monai_kd.prediction.runtimes import Runtime
-from monai_kd.prediction.segmentation import segment
+from monai_kd.prediction.segmentation import prepare, segment
 from monai_kd.prediction.student import Student
 from monai_kd.prediction.volumes import measure_volumes
 
@@ -78,8 +78,9 @@ def compare_case(
     """Segment a labelled case from the sequences in `present`, and compare each region."""
     scans = {name: scan for name, scan in inspection.scans.items() if name in present}
     part = replace(inspection, scans=scans)
+    prepared = prepare(part, student, threads=runtime.threads, most_bytes=most_bytes)
     first, second = (
-        segment(part, student, opinion, most_bytes=most_bytes)
+        segment(part, student, opinion, most_bytes=most_bytes, prepared=prepared)
         for opinion in (runtime, MirroredRuntime(runtime))
     )
     reference = first.reference
