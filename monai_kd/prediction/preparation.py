@@ -90,11 +90,12 @@ def _to_grid(scan: Scan, grid: Grid) -> Array:
 
 def _find_box(volumes: Sequence[Array], pool: ThreadPoolExecutor) -> Box:
     """Return the smallest box that holds the brain of all volumes; all if there is none."""
-    profiles = []
+    profiles: list[list[Masks]] = []
     whole = all(volume.dtype.kind in "iu" for volume in volumes)
     if whole:
-        profiles, largest = zip(*pool.map(_profile_whole_numbers, volumes), strict=True)
-        if max(largest) <= SURELY_BRAIN:
+        found = list(pool.map(_profile_whole_numbers, volumes))
+        profiles = [profile for profile, _ in found]
+        if max(largest for _, largest in found) <= SURELY_BRAIN:
             return _join(profiles)
     means = [float(np.abs(volume).mean(dtype=np.float64)) for volume in volumes]
     for volume, mean in zip(volumes, means, strict=True):
@@ -131,7 +132,7 @@ def _profile_whole_numbers(volume: Array) -> tuple[list[Masks], int]:
         lowest += flat.min(axis=1).tolist()
         highest += flat.max(axis=1).tolist()
     outermost = np.array(lowest, dtype=np.bool_) | np.array(highest, dtype=np.bool_)
-    return _by_axis(volume, outermost, plane != 0), max(max(highest), -min(lowest))
+    return _by_axis(volume, outermost, plane != 0), max(*highest, -min(lowest))
 
 
 def _profile(volume: Array, threshold: float) -> list[Masks]:
