@@ -157,6 +157,17 @@
     return [mask];
   };
 
+  // Gradients light a 3D view in a mode that is off; to draw them, slice by slice, takes seconds
+  // where there is no GPU. Into a viewport of no size nothing is drawn.
+  const leaveOutGradients = () => {
+    const use = (context) => {
+      viewer.passThroughShader.use(context);
+      context.viewport(0, 0, 0, 0);
+    };
+    viewer.blurShader = Object.create(viewer.passThroughShader, { use: { value: use } });
+    viewer.sobelFirstOrderShader = viewer.blurShader;
+  };
+
   const open = async () => {
     viewer = new library.Niivue({
       logLevel: "silent", dragAndDropEnabled: false, isRadiologicalConvention: true,
@@ -165,18 +176,16 @@
       dragMode: library.DRAG_MODE.windowing, isNearestInterpolation: false,
       multiplanarShowRender: library.SHOW_RENDER.NEVER,
       multiplanarLayout: library.MULTIPLANAR_TYPE.ROW,
+      sliceType: library.SLICE_TYPE.MULTIPLANAR,
     });
     await viewer.attachToCanvas(find("#canvas"), false);
-    // Gradients light a 3D view in a mode that is off; to blur the volume for them takes seconds
-    // where there is no GPU.
-    viewer.blurShader = viewer.passThroughShader;
-    viewer.sobelFirstOrderShader = viewer.passThroughShader;
+    leaveOutGradients();
     const first = page.sequences.find((sequence) => sequence.first);
     arrange(await load(first.layer, {}), await loadMask());
+    viewer.scene.crosshairPos = page.point;
     viewer.updateGLVolume();
     viewer.onLocationChange = showPlace;
-    viewer.setSliceType(library.SLICE_TYPE.MULTIPLANAR);
-    moveTo(page.point);
+    showPlace();
     wire();
     tell("ready", "");
   };

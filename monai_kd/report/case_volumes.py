@@ -168,6 +168,7 @@ def _pack(layer: Bytes, grid: Grid) -> str:
     header.set_data_dtype(np.uint8)
     header.set_zooms(grid.spacing_mm)
     header.set_sform(grid.affine, code=1)
+    header["cal_max"] = 255  # or else the viewer seeks a brightest voxel of its own
     header["magic"], header["vox_offset"] = b"n+1", FIRST_VOXEL
     start = header.binaryblock.ljust(FIRST_VOXEL, b"\0")
     return b64encode(igzip.compress(start + layer.tobytes(order="F"), 3, mtime=0)).decode()
