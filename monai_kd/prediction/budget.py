@@ -14,6 +14,7 @@ UNKNOWN_BYTES = 4 * GIB  # where nothing tells what is free
 OWN_BYTES = 300 * 2**20  # of the interpreter with a runtime, torch apart, and no case
 USUAL_BYTES = 512 * 2**20  # that a case of 240x240x155 takes: one that takes less is always tried
 READ_TIMES = 3  # the bytes of its voxels that a case takes, read beside the one before it
+KEPT = 0.05  # of what was given: memory that is free again and not yet returned
 MARGIN = 0.1  # of what is free: other programs want some, too
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
@@ -25,6 +26,11 @@ def parse_size(text: str) -> int:
     if size < 2**26:
         raise ArgumentTypeError(f"{text!r}: expected a size of 64M or more, such as 6G")
     return size
+
+
+def choose_budget(given: int | None) -> int:
+    """Return the bytes to plan with: of those that were given, or of those that are free."""
+    return int(given * (1 - KEPT)) if given else measure_free_memory()
 
 
 def measure_free_memory(root: Path = Path("/")) -> int:

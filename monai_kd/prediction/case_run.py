@@ -17,7 +17,7 @@ from data_prep.grid import Grid
 from data_prep.schemes import LabelScheme
 from monai_kd.prediction.agreement import MirroredRuntime, measure_agreement
 from monai_kd.prediction.calibration import Calibration
-from monai_kd.prediction.dicom_segmentation import Algorithm, write_dicom_segmentation
+from monai_kd.prediction.dicom.segmentation import Algorithm, write_dicom_segmentation
 from monai_kd.prediction.judging import check_names, describe_opened, judge_case, tell_windows
 from monai_kd.prediction.lesions import Lesion, find_lesions
 from monai_kd.prediction.opened_case import OpenedCase

@@ -15,8 +15,8 @@ from data_prep.command_line import read_order
 from data_prep.errors import DatasetError
 from data_prep.schemes import choose_scheme
 from monai_kd.prediction.batch import Afterwards, Tally, leave_out_case, run_batch
-from monai_kd.prediction.budget import count_threads, measure_free_memory
-from monai_kd.prediction.calibration import read_calibration
+from monai_kd.prediction.budget import choose_budget, count_threads
+from monai_kd.prediction.calibration import Calibration, read_calibration
 from monai_kd.prediction.case_run import CaseRun
 from monai_kd.prediction.coregistration import write_registered
 from monai_kd.prediction.dry_run import rehearse
@@ -35,6 +35,10 @@ from monai_kd.prediction.summary import write_summary
 from monai_kd.prediction.torchrun import code_for_torchrun, processes_here
 
 LOG = "predict.log"
+UNCALIBRATED = (
+    "this bundle is not calibrated: no intervals, and no warning of a brain unlike those that "
+    "it was tried on - run monai-kd calibrate on labelled cases"
+)
 
 
 def add_predict(commands: Any) -> None:
@@ -82,7 +86,7 @@ def _find(options: argparse.Namespace) -> list[Request]:
 
 def _rehearse(options: argparse.Namespace, student: Student, requests: Sequence[Request]) -> int:
     screen = Screen(quiet=options.quiet, debug=options.debug)
-    most_bytes = options.max_ram or measure_free_memory()
+    most_bytes = choose_budget(options.max_ram)
     tally = rehearse(
         requests,
         student=student,
@@ -121,7 +125,7 @@ def _segment(options: argparse.Namespace, student: Student, requests: Sequence[R
         )
     if requests:
         Thread(target=_preload, daemon=True).start()
-        most_bytes = options.max_ram or measure_free_memory()
+        most_bytes = choose_budget(options.max_ram)
         cases = read_ahead(requests, _choose_opener(options, student, most_bytes))
         run = CaseRun(
             student,
@@ -131,7 +135,7 @@ def _segment(options: argparse.Namespace, student: Student, requests: Sequence[R
             most_bytes,
             options.probabilities,
             options.uncertainty,
-            read_calibration(student.folder),
+            _read_calibration(student, screen),
         )
         run_batch(
             cases,
@@ -150,6 +154,14 @@ def _segment(options: argparse.Namespace, student: Student, requests: Sequence[R
 def _preload() -> None:
     """Load, while the network is made ready, what is wanted after it."""
     import_module("scipy.ndimage")
+
+
+def _read_calibration(student: Student, screen: Screen) -> Calibration | None:
+    """Say once where nothing is known of how good the student is."""
+    calibration = read_calibration(student.folder)
+    if calibration is None:
+        screen.say(UNCALIBRATED)
+    return calibration
 
 
 def _open_runtime(options: argparse.Namespace, student: Student, screen: Screen) -> Runtime:

@@ -9,7 +9,7 @@ from data_prep.errors import DatasetError
 from data_prep.findings import Finding
 from data_prep.layouts.parts import list_volumes
 from data_prep.rules import Rule
-from monai_kd.prediction.dicom_files import holds_dicom, printable
+from monai_kd.prediction.dicom.files import holds_dicom, printable
 
 
 def find_forgotten(dataset: Dataset, known: Collection[str]) -> Iterator[Finding]:

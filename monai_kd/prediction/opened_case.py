@@ -13,7 +13,7 @@ from data_prep.layouts import find_dataset
 from data_prep.scan import count_bytes
 from monai_kd.prediction.budget import READ_TIMES, check_need
 from monai_kd.prediction.coregistration import Coregistration, coregister
-from monai_kd.prediction.dicom_series import DicomCase, convert_dicom
+from monai_kd.prediction.dicom.series import DicomCase, convert_dicom
 from monai_kd.prediction.requests import Request
 
 THREADS = 2  # that read and check, while the network computes the case before

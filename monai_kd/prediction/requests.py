@@ -12,7 +12,7 @@ from data_prep.findings import WHOLE_DATASET, Finding, errors_of
 from data_prep.layouts import find_dataset
 from data_prep.layouts.parts import stem_of
 from data_prep.rules import Rule
-from monai_kd.prediction.dicom_files import holds_dicom, printable
+from monai_kd.prediction.dicom.files import holds_dicom, printable
 from monai_kd.prediction.forgotten_folders import find_forgotten
 from monai_kd.prediction.loose_names import BY_NAME, find_loosely, name_channels
 

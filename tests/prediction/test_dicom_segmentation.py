@@ -9,8 +9,8 @@ from pydicom import dcmread
 from data_prep.errors import DatasetError
 from data_prep.grid import turn_to_ras
 from data_prep.schemes import BRATS2021, BRATS2023, BRATS2024, MSD
-from monai_kd.prediction.dicom_segmentation import NOTICE, Algorithm, write_dicom_segmentation
-from monai_kd.prediction.dicom_series import read_dicom_case
+from monai_kd.prediction.dicom.segmentation import NOTICE, Algorithm, write_dicom_segmentation
+from monai_kd.prediction.dicom.series import read_dicom_case
 from tests.prediction.dicom_phantoms import HEADERS, SHAPE, Writer, make_affine
 
 ALGORITHM = Algorithm("BraTS MRI EfficientNet student", "0.1.0", "ab" * 32)

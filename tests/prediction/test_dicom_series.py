@@ -14,9 +14,9 @@ from data_prep.checks import inspect_case
 from data_prep.errors import DatasetError
 from data_prep.grid import grid_of, turn_to_ras
 from data_prep.layouts import find_dataset
-from monai_kd.prediction.dicom_files import holds_dicom
-from monai_kd.prediction.dicom_sequences import recognise_sequence
-from monai_kd.prediction.dicom_series import convert_dicom, read_dicom_case
+from monai_kd.prediction.dicom.files import holds_dicom
+from monai_kd.prediction.dicom.sequences import recognise_sequence
+from monai_kd.prediction.dicom.series import convert_dicom, read_dicom_case
 from tests.prediction.dicom_phantoms import (
     HEADERS,
     PATIENT,

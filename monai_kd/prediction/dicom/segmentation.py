@@ -14,8 +14,8 @@ import numpy.typing as npt
 from data_prep.errors import DatasetError
 from data_prep.files import write_bytes
 from data_prep.schemes import LabelScheme, part_of_tumour
-from monai_kd.prediction.dicom_files import load_extra, printable
-from monai_kd.prediction.dicom_series import Series
+from monai_kd.prediction.dicom.files import load_extra, printable
+from monai_kd.prediction.dicom.series import Series
 
 NOTICE = "Research use only; not a medical device"
 _CONTENT_LABEL = "RESEARCH_ONLY"  # 16 capitals at most

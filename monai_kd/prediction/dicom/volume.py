@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from data_prep.errors import DatasetError
 from data_prep.scan import MAX_VOXELS, Scan
-from monai_kd.prediction.dicom_files import COPY_AGAIN, MrImage, load_extra, printable
-from monai_kd.prediction.dicom_frames import Frame, Vector, read_numbers
+from monai_kd.prediction.dicom.files import COPY_AGAIN, MrImage, load_extra, printable
+from monai_kd.prediction.dicom.frames import Frame, Vector, read_numbers
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _SAME_AXES = 1e-4  # difference of direction cosines, which are written with six digits or so

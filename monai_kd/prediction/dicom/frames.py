@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data_prep.errors import DatasetError
-from monai_kd.prediction.dicom_files import COPY_AGAIN, MrImage, printable
+from monai_kd.prediction.dicom.files import COPY_AGAIN, MrImage, printable
 
 Vector = npt.NDArray[np.float64]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from monai_kd.prediction.dicom_files import read_text
-from monai_kd.prediction.dicom_frames import find_item
+from monai_kd.prediction.dicom.files import read_text
+from monai_kd.prediction.dicom.frames import find_item
 
 _NAMES = ("SeriesDescription", "ProtocolName", "PulseSequenceName", "SequenceName")
 _LOCALISER = r"locali[sz]er|\bscout|\bsurvey|\b(3|tri) ?plane?\b|\bplan ?scan"

@@ -14,10 +14,10 @@ from data_prep.case import MODALITIES
 from data_prep.errors import DatasetError
 from data_prep.files import write_bytes
 from data_prep.scan import Scan
-from monai_kd.prediction.dicom_files import COPY_AGAIN, MrImage, find_images, printable, read_text
-from monai_kd.prediction.dicom_frames import read_frames
-from monai_kd.prediction.dicom_sequences import Recognition, recognise_sequence
-from monai_kd.prediction.dicom_volume import Stack, read_volume, stack_frames
+from monai_kd.prediction.dicom.files import COPY_AGAIN, MrImage, find_images, printable, read_text
+from monai_kd.prediction.dicom.frames import read_frames
+from monai_kd.prediction.dicom.sequences import Recognition, recognise_sequence
+from monai_kd.prediction.dicom.volume import Stack, read_volume, stack_frames
 
 
 @dataclass(frozen=True, eq=False)

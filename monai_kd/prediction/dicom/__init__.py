@@ -1,0 +1,1 @@
+"""Series of DICOM in, a segmentation of DICOM out."""
