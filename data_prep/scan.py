@@ -19,6 +19,7 @@ from nibabel.nifti2 import Nifti2PairHeader
 from nibabel.spatialimages import HeaderDataError
 
 from data_prep.errors import DatasetError
+from data_prep.grid import Grid, grid_of
 from data_prep.pair import files_of
 from data_prep.rules import Rule
 
@@ -70,6 +71,17 @@ class Scan:
             return np.asarray(header.get_qform(), dtype=np.float64)
         except (HeaderDataError, ValueError):
             return np.full((4, 4), np.nan)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels along each axis of a 3D scan, as they are stored."""
+        x, y, z = self.voxels.shape
+        return x, y, z
+
+    @property
+    def grid(self) -> Grid:
+        """Where the voxels of a 3D scan lie once they are turned to right, front, top."""
+        return grid_of(self.shape, self.affine)
 
     @cached_property
     def values(self) -> npt.NDArray[Any]:

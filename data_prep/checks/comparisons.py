@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from data_prep.checks.geometry import Fault, write_mm, write_shape
 from data_prep.checks.intensities import take_sample
-from data_prep.grid import TOLERANCE_MM, Grid, Matrix, grid_of, turn_to_ras
+from data_prep.grid import TOLERANCE_MM, Grid, Matrix, turn_to_ras
 from data_prep.memory import in_memory_order, memory_order
 from data_prep.rules import Rule
 from data_prep.scan import Scan
@@ -31,8 +31,7 @@ class Placed:
 
 def place(scan: Scan) -> Placed:
     """Turn a 3D scan by flips and swaps of its axes; nothing is resampled or copied."""
-    x, y, z = scan.voxels.shape
-    return Placed(turn_to_ras(scan.values, scan.affine), grid_of((x, y, z), scan.affine))
+    return Placed(turn_to_ras(scan.values, scan.affine), scan.grid)
 
 
 def grid_faults(images: Mapping[str, Placed]) -> Iterator[tuple[str, Fault]]:

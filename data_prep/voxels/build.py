@@ -14,7 +14,7 @@ from data_prep.checks.inspection import Inspection, inspect_case, not_understood
 from data_prep.checks.labels import count_values
 from data_prep.crop import draw_locations, find_brain
 from data_prep.findings import Finding
-from data_prep.grid import LINEAR, NEAREST, Grid, choose_grid, grid_of, to_grid
+from data_prep.grid import LINEAR, NEAREST, Grid, choose_grid, to_grid
 from data_prep.normalisation import measure
 from data_prep.scan import Scan
 from data_prep.voxels.folder import LIST
@@ -99,7 +99,7 @@ class _Cut:
 
     def is_moved(self, scan: Scan) -> bool:
         """Tell whether voxels of `scan` had to be interpolated."""
-        return not grid_of(_shape(scan), scan.affine).is_same(self.grid)
+        return not scan.grid.is_same(self.grid)
 
 
 def _cut_to_brain(
@@ -107,7 +107,7 @@ def _cut_to_brain(
 ) -> _Cut:
     scans = {name: inspection.scans[name] for name in modalities}
     reference = scans[modalities[0]]
-    grid = choose_grid(_shape(reference), reference.affine, spacing_mm=settings.spacing_mm)
+    grid = choose_grid(reference.shape, reference.affine, spacing_mm=settings.spacing_mm)
     volumes = [
         to_grid(as_smallest(scan.values), scan.affine, grid, LINEAR) for scan in scans.values()
     ]
@@ -162,8 +162,3 @@ def _write_label(path: Path, *, cut: _Cut, scan: Scan, key: str) -> str:
     }
     tables = {"locations": draw_locations(label, counts)}
     return write_array(path, label, metadata=metadata, tables=tables)
-
-
-def _shape(scan: Scan) -> tuple[int, int, int]:
-    x, y, z = scan.voxels.shape
-    return x, y, z

@@ -83,7 +83,7 @@ class CaseRun:
         lesions = find_lesions(
             segmentation.regions,
             segmentation.grid,
-            Grid(_three(reference.voxels.shape), reference.affine),
+            Grid(reference.shape, reference.affine),
             logits=segmentation.logits,
         )
         segmentation.seconds["lesions"] = time.perf_counter() - start
@@ -208,7 +208,3 @@ def describe_origins(opened: OpenedCase) -> dict[str, dict[str, Any]]:
     for name, moved in (opened.coregistration.movements if opened.coregistration else {}).items():
         told[name]["registration"] = moved.as_dict()
     return told
-
-
-def _three(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    return shape[0], shape[1], shape[2]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.errors import DatasetError
-from data_prep.grid import Grid, choose_grid, grid_of, turn_to_ras
+from data_prep.grid import Grid, choose_grid, turn_to_ras
 from data_prep.memory import in_memory_order, memory_order
 from data_prep.scan import Scan
 from monai_kd.prediction.budget import check_need
@@ -52,9 +52,8 @@ def prepare_image(
     MONAI's sliding window splits it. A grid for which `most_bytes` do not suffice is refused.
     """
     first = next(scans[name] for name in modalities if name in scans)
-    shape = first.voxels.shape
-    grid = choose_grid((shape[0], shape[1], shape[2]), first.affine, spacing_mm=spacing_mm)
-    resampled = prod(grid.shape) * any(_has_to_move(scan, grid) for scan in scans.values())
+    grid = choose_grid(first.shape, first.affine, spacing_mm=spacing_mm)
+    resampled = prod(grid.shape) * any(not scan.grid.is_same(grid) for scan in scans.values())
     check_need(_describe(grid), MOVED_BYTES * resampled, most_bytes)
     with ThreadPoolExecutor(max(1, threads)) as pool:
         volumes = dict(
@@ -73,15 +72,9 @@ def _describe(grid: Grid) -> str:
     return f"its grid of {' x '.join(map(str, grid.shape))} voxels"
 
 
-def _has_to_move(scan: Scan, grid: Grid) -> bool:
-    x, y, z = scan.voxels.shape
-    return not grid_of((x, y, z), scan.affine).is_same(grid)
-
-
 def _to_grid(scan: Scan, grid: Grid) -> Array:
     """Turn a scan to the grid: a view of it where no voxel has to move."""
-    shape = scan.voxels.shape
-    own = grid_of((shape[0], shape[1], shape[2]), scan.affine)
+    own = scan.grid
     turned = turn_to_ras(scan.values, scan.affine)
     if own.is_same(grid):
         return turned

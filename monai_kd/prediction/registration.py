@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data_prep.errors import DatasetError
-from data_prep.grid import Grid, grid_of, turn_to_ras
+from data_prep.grid import Grid, turn_to_ras
 from data_prep.scan import Scan
 
 BINS = 32  # of the joint histogram (Mattes et al. 2003)
@@ -129,11 +129,9 @@ def _one_thread(sitk: Any) -> Iterator[None]:
 
 
 def _to_image(sitk: Any, scan: Scan) -> Any:
-    shape = scan.voxels.shape
-    grid = grid_of((shape[0], shape[1], shape[2]), scan.affine)
     values: Floats = np.asarray(turn_to_ras(scan.values, scan.affine), dtype=np.float32)
     image = sitk.GetImageFromArray(np.ascontiguousarray(values.transpose(2, 1, 0)))
-    return _place(image, grid)
+    return _place(image, scan.grid)
 
 
 def _place(image: Any, grid: Grid) -> Any:

@@ -7,7 +7,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from data_prep.grid import Grid, grid_of, turn_to_ras
+from data_prep.grid import Grid, turn_to_ras
 from data_prep.scan import Scan
 from data_prep.schemes import LabelScheme, part_of_tumour
 from monai_kd.prediction.preparation import Box, Prepared
@@ -60,8 +60,7 @@ def _turned(stored: NDArray[Any], reference: Scan) -> NDArray[Any]:
 
 def _aim(prepared: Prepared, reference: Scan) -> tuple[Box, Grid | None]:
     """Where in the turned scan the box lies, and on which grid; None where no voxel has to move."""
-    x, y, z = reference.voxels.shape
-    own = grid_of((x, y, z), reference.affine)
+    own = reference.grid
     if own.is_same(prepared.grid):
         return prepared.box, None
     box = _reach(prepared, own)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from data_prep.checks import Inspection
 from data_prep.errors import DatasetError
-from data_prep.grid import Grid, grid_of, turn_to_ras
+from data_prep.grid import Grid, turn_to_ras
 from data_prep.scan import Scan
 from data_prep.schemes import LabelScheme
 from monai_kd.prediction.agreement import MirroredRuntime, dice, measure_agreement
@@ -60,7 +60,7 @@ def read_truth(label: Scan, scheme: LabelScheme) -> Truth:
     """What a label in the values of `scheme` says."""
     values = label.values.astype(np.uint8)
     return Truth(
-        grid_of(_shape_of(label), label.affine),
+        label.grid,
         _split(turn_to_ras(values, label.affine), scheme),
         measure_volumes(values, label.affine, scheme),
     )
@@ -84,7 +84,7 @@ def compare_case(
         for opinion in (runtime, MirroredRuntime(runtime))
     )
     reference = first.reference
-    if not truth.grid.is_same(grid_of(_shape_of(reference), reference.affine)):
+    if not truth.grid.is_same(reference.grid):
         raise DatasetError("the label lies on another grid than the scan; voxelise both alike")
     found = _split(turn_to_ras(first.label, reference.affine), first.scheme)
     agreement = measure_agreement(first.regions, second.regions)
@@ -119,8 +119,3 @@ def _calibrate(cases: Sequence[Mapping[str, Seen]]) -> dict[str, Trust]:
 
 def _split(label: NDArray[np.generic], scheme: LabelScheme) -> dict[str, Masks]:
     return {region: np.isin(label, values) for region, values in scheme.regions.items()}
-
-
-def _shape_of(scan: Scan) -> tuple[int, int, int]:
-    x, y, z = scan.voxels.shape
-    return x, y, z

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from data_prep.crop import find_brain
 from data_prep.errors import DatasetError
-from data_prep.grid import LINEAR, NEAREST, Grid, grid_of, to_grid
+from data_prep.grid import LINEAR, NEAREST, Grid, to_grid
 from data_prep.scan import Scan, read_scan
 
 Bytes = NDArray[np.uint8]
@@ -63,7 +63,7 @@ def read_volumes(
     if not scans:
         return None, unread
     reference = mask or next(iter(scans.values()))
-    grid = grid_of(_shape_of(reference), reference.affine)
+    grid = reference.grid
     greys = {name: _on_grid(scan, grid, LINEAR) for name, scan in scans.items()}
     box = _widen(find_brain(list(greys.values())), grid.shape)
     volumes = CaseVolumes(
@@ -97,11 +97,6 @@ def _check_volume(scan: Scan, channel: int | None = None) -> Scan:
     if not np.isfinite(scan.affine).all() or np.linalg.det(scan.affine[:3, :3]) == 0:
         raise DatasetError("its affine places no voxel")
     return scan
-
-
-def _shape_of(scan: Scan) -> tuple[int, int, int]:
-    shape = scan.voxels.shape
-    return shape[0], shape[1], shape[2]
 
 
 def _on_grid(scan: Scan, grid: Grid, order: int) -> NDArray[Any]:

@@ -51,7 +51,7 @@ def refusal(folder, **choices):
 
 
 def read_t1(folder):
-    return read_dicom_case(folder).read_scans()["t1"]
+    return read_dicom_case(folder).series["t1"].read()
 
 
 def assert_same_in_space(scan, volume, affine):

@@ -87,10 +87,6 @@ class DicomCase:
             for sequence, series in self.series.items()
         }
 
-    def read_scans(self) -> dict[str, Scan]:
-        """Read the voxels of all sequences."""
-        return {sequence: series.read() for sequence, series in self.series.items()}
-
 
 def read_dicom_case(folder: Path, *, choices: Mapping[str, str] | None = None) -> DicomCase:
     """Find the series of each sequence below `folder`, from headers alone, and check its slices.
