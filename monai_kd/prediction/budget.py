@@ -16,6 +16,7 @@ USUAL_BYTES = 512 * 2**20  # that a case of 240x240x155 takes: one that takes le
 READ_TIMES = 3  # the bytes of its voxels that a case takes, read beside the one before it
 KEPT = 0.05  # of what was given: memory that is free again and not yet returned
 MARGIN = 0.1  # of what is free: other programs want some, too
+_WANT_OF_MEMORY = ("bad_alloc", "bad alloc", "allocate", "out of memory", "not enough memory")
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
@@ -44,6 +45,12 @@ def check_need(what: str, needed: int, most_bytes: int | None) -> None:
     if most_bytes is not None and needed > max(most_bytes - OWN_BYTES, USUAL_BYTES):
         total, most = ((size + 2**20 - 1) // 2**20 for size in (needed + OWN_BYTES, most_bytes))
         raise DatasetError(f"not enough memory: {what} would take {total} MiB of {most}")
+
+
+def is_want_of_memory(error: BaseException) -> bool:
+    """Tell whether a runtime failed because the memory did not suffice."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in text for words in _WANT_OF_MEMORY)
 
 
 def count_threads(root: Path = Path("/")) -> int:

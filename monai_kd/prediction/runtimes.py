@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from data_prep.errors import DatasetError
 from data_prep.parallel import count_cores
+from monai_kd.prediction.budget import is_want_of_memory
 from monai_kd.prediction.student import MEND, Student
 
 Array = NDArray[np.float32]
 # What tells of a want of memory in the words of OpenVINO, oneDNN, ONNX Runtime and torch.
-_WANT_OF_MEMORY = ("bad_alloc", "bad alloc", "allocate", "out of memory", "not enough memory")
 KEPT_VOXELS = 192**3  # a larger image's memory, 63 bytes a voxel, OpenVINO would keep for ever
 # Only OpenVINO's converter of models, which we never call, would import what sends usage
 # statistics; without it the import takes a third of the time.
@@ -56,12 +56,6 @@ def open_runtime(student: Student, *, name: str = "auto", threads: int | None = 
         extra = "" if name == "torch" else "[export]"
         raise DatasetError(f"{name} is not installed: pip install 'monai_kd{extra}'")
     return _open(name, student, threads or count_cores())
-
-
-def is_want_of_memory(error: BaseException) -> bool:
-    """Tell whether a runtime failed because the memory did not suffice."""
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or any(words in text for words in _WANT_OF_MEMORY)
 
 
 @contextmanager

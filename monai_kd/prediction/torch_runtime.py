@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from data_prep.errors import DatasetError
 from monai_kd.networks import EfficientNetStudent
-from monai_kd.prediction.runtimes import is_want_of_memory
+from monai_kd.prediction.budget import is_want_of_memory
 from monai_kd.prediction.student import MEND, Student
 
 Array = NDArray[np.float32]
