@@ -79,8 +79,8 @@ class Browser:
         self._read, from_browser = map(_raise, os.pipe())
         folder = self._profile.name
         command = f'exec "$0" "$@" 3<&{to_browser} 4>&{from_browser}'
-        self._process = subprocess.Popen(
-            ["bash", "-c", command, CHROMIUM, *flags, f"--user-data-dir={folder}"],
+        self._process = subprocess.Popen(  # noqa: S603  (our own command)
+            ["/bin/bash", "-c", command, CHROMIUM, *flags, f"--user-data-dir={folder}"],
             pass_fds=(to_browser, from_browser),
             cwd=folder,
             env={**os.environ, "HOME": folder},
