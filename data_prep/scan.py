@@ -29,6 +29,7 @@ BOMB_BYTES, BOMB_RATIO = 2**30, 200  # scans that large never shrink that much
 MAX_OFFSET = 2**26  # of the first voxel: what lies between are extensions of the header
 Bytes = npt.NDArray[np.uint8]
 _GZIP = b"\x1f\x8b"
+_PART = 2**28  # bytes inflated at once: the library counts in 32 bits
 _START = 2**17  # bytes of a file that hold its header, compressed or not
 _HEADERS = {348: nibabel.Nifti1Header, 540: nibabel.Nifti2Header}
 _PAIR_HEADERS = {348: Nifti1PairHeader, 540: Nifti2PairHeader}
@@ -226,7 +227,7 @@ def _inflate(content: bytes, most: int) -> Bytes:
     """
     found, count = np.empty(most, np.uint8), 0
     reader = igzip._GzipReader(content)
-    while count < most and (more := reader.readinto(found[count:])):
+    while count < most and (more := reader.readinto(found[count : count + _PART])):
         count += more
     found.setflags(write=False)
     return found[:count]
