@@ -215,7 +215,11 @@ def _told_as_rot() -> Iterator[None]:
         yield
     except EOFError as error:
         raise ScanError(Rule.TRUNCATED, "the compressed data ends before its checksum") from error
+    except MemoryError as error:
+        raise ScanError(Rule.ABSURD_SIZE, "claims more than there is memory for") from error
     except (igzip.BadGzipFile, igzip_lib.IsalError) as error:  # type: ignore[misc]  # its stub lies
+        if str(error).startswith("Not a gzipped file"):
+            raise ScanError(Rule.TRAILING_BYTES, "more follows its compressed data") from error
         detail = f"the compressed data is damaged ({error})"
         raise ScanError(Rule.BIT_ROT, detail) from error
 

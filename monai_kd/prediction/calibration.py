@@ -11,21 +11,30 @@ from data_prep.errors import DatasetError
 from data_prep.files import write_json
 from monai_kd.prediction.intervals import FLOOR_ML, LEVEL, Interval, find_interval
 
-FORMAT = 1
+FORMAT = 2
 MARGIN = 1.25  # that a brain may be smaller or larger than those that were seen
+LEEWAY = 0.05  # below the least agreement that was seen
 _BETWEEN = "+"
 
 
 @dataclass(frozen=True)
 class Trust:
-    """How good one region is: its mean Dice, and the bound of its volume's intervals."""
+    """How good one region is: its mean Dice, and the bound of its volume's intervals.
+
+    `agreement` is the least on which two opinions of a validation case came.
+    """
 
     dice: float | None
     bound: float
+    agreement: float = 0.0
 
     def interval(self, predicted_ml: float, *, agreement: float = 1.0) -> Interval:
         """Return where the true volume lies, nine times in ten."""
         return find_interval(predicted_ml, bound=self.bound, agreement=agreement)
+
+    def knows(self, agreement: float) -> bool:
+        """Tell whether two opinions agree about as well as in the validation cases."""
+        return agreement >= self.agreement - LEEWAY
 
 
 @dataclass(frozen=True)
@@ -86,7 +95,8 @@ def calibration_file(bundle: Path) -> Path:
 
 def _tell(trust: Trust) -> dict[str, float | None]:
     bound = round(trust.bound, 5) if isfinite(trust.bound) else None
-    return {"dice": None if trust.dice is None else round(trust.dice, 4), "bound": bound}
+    dice = None if trust.dice is None else round(trust.dice, 4)
+    return {"dice": dice, "bound": bound, "agreement": round(trust.agreement, 4)}
 
 
 def _read(content: Mapping[str, Any]) -> Calibration:
@@ -102,5 +112,9 @@ def _read(content: Mapping[str, Any]) -> Calibration:
 
 
 def _trust(told: Mapping[str, float | None]) -> Trust:
-    dice, bound = told["dice"], told["bound"]
-    return Trust(None if dice is None else float(dice), inf if bound is None else float(bound))
+    dice, bound, agreement = told["dice"], told["bound"], told["agreement"]
+    return Trust(
+        None if dice is None else float(dice),
+        inf if bound is None else float(bound),
+        float(agreement or 0),
+    )

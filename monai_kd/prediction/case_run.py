@@ -16,9 +16,15 @@ from data_prep.files import write_json
 from data_prep.grid import Grid
 from data_prep.schemes import LabelScheme
 from monai_kd.prediction.agreement import MirroredRuntime, measure_agreement
-from monai_kd.prediction.calibration import Calibration
+from monai_kd.prediction.calibration import Calibration, Trust
 from monai_kd.prediction.dicom.segmentation import Algorithm, write_dicom_segmentation
-from monai_kd.prediction.judging import check_names, describe_opened, judge_case, tell_windows
+from monai_kd.prediction.judging import (
+    check_names,
+    describe_opened,
+    judge_case,
+    tell_disagreement,
+    tell_windows,
+)
 from monai_kd.prediction.lesions import Lesion, find_lesions
 from monai_kd.prediction.opened_case import OpenedCase
 from monai_kd.prediction.preparation import Prepared
@@ -77,7 +83,6 @@ class CaseRun:
         )
         stages["prepare"] = time.perf_counter() - start
         segmentation = self._segment(opened.ready, prepared, self.runtime)
-        verdict = verdict.with_reasons(tell_windows(segmentation))
         start = time.perf_counter()
         reference = segmentation.reference
         lesions = find_lesions(
@@ -88,6 +93,11 @@ class CaseRun:
         )
         segmentation.seconds["lesions"] = time.perf_counter() - start
         second = self._ask_again(opened.ready, prepared, segmentation)
+        agreement = measure_agreement(segmentation.regions, second.regions) if second else {}
+        trusts = self._find_trusts(opened.ready)
+        verdict = verdict.with_reasons(
+            [*tell_windows(segmentation, second), *tell_disagreement(agreement, trusts)]
+        )
         files = ResultFiles(self.output, opened.request.name)
         files.clear()
         written = time.perf_counter()
@@ -102,7 +112,9 @@ class CaseRun:
                     segmentation, join_opinions(segmentation, second), files.uncertainty
                 )
             stages["write"] = time.perf_counter() - written
-            record = self._describe(opened, segmentation, second, verdict, lesions, stages)
+            record = self._describe(
+                opened, segmentation, agreement, trusts, verdict, lesions, stages
+            )
             if self.keep_uncertainty:
                 record["uncertainty"] = {"file": files.uncertainty.name}
             write_json(files.record, record)
@@ -153,22 +165,24 @@ class CaseRun:
         first.seconds["second opinion"] = time.perf_counter() - start
         return second
 
+    def _find_trusts(self, inspection: Inspection) -> Mapping[str, Trust]:
+        if self.calibration is None:
+            return {}
+        return self.calibration.of(self.student.among(inspection.scans))
+
     def _describe(
         self,
         opened: OpenedCase,
         segmentation: Segmentation,
-        second: Segmentation | None,
+        agreement: Mapping[str, float],
+        trusts: Mapping[str, Trust],
         verdict: Verdict,
         lesions: Sequence[Lesion],
         stages: Mapping[str, float],
     ) -> Record:
         start, inspection = time.perf_counter(), opened.inspection
-        agreement = measure_agreement(segmentation.regions, second.regions) if second else {}
         affine = segmentation.reference.affine
         volumes = measure_volumes(segmentation.label, affine, segmentation.scheme)
-        trusts = (
-            self.calibration.of(self.student.among(opened.ready.scans)) if self.calibration else {}
-        )
         intervals = {
             region: trust.interval(volumes[region], agreement=agreement[region])
             for region, trust in trusts.items()

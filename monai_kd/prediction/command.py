@@ -20,6 +20,7 @@ from monai_kd.prediction.calibration import Calibration, read_calibration
 from monai_kd.prediction.case_run import CaseRun
 from monai_kd.prediction.coregistration import write_registered
 from monai_kd.prediction.dry_run import rehearse
+from monai_kd.prediction.judging import UNCALIBRATED
 from monai_kd.prediction.lock import WHOLE, hold_folder
 from monai_kd.prediction.opened_case import OpenedCase, open_case, read_ahead
 from monai_kd.prediction.options import add_options
@@ -33,12 +34,9 @@ from monai_kd.prediction.screen import Screen
 from monai_kd.prediction.student import Student, read_student
 from monai_kd.prediction.summary import write_summary
 from monai_kd.prediction.torchrun import code_for_torchrun, processes_here
+from monai_kd.prediction.twins import Twins
 
 LOG = "predict.log"
-UNCALIBRATED = (
-    "this bundle is not calibrated: no intervals, and no warning of a brain unlike those that "
-    "it was tried on - run monai-kd calibrate on labelled cases"
-)
 
 
 def add_predict(commands: Any) -> None:
@@ -108,7 +106,7 @@ def _choose_opener(
 
 
 def _segment(options: argparse.Namespace, student: Student, requests: Sequence[Request]) -> int:
-    output, scheme, tally = options.output, choose_scheme(options.labels), Tally()
+    output, scheme, tally, twins = options.output, choose_scheme(options.labels), Tally(), Twins()
     screen = Screen(quiet=options.quiet, debug=options.debug, log_file=output / LOG)
     if options.goes_on:
         requests = skip_whole(
@@ -121,6 +119,7 @@ def _segment(options: argparse.Namespace, student: Student, requests: Sequence[R
             reports=options.report,
             coregister=options.coregister,
             tally=tally,
+            twins=twins,
             screen=screen,
         )
     if requests:
@@ -136,6 +135,7 @@ def _segment(options: argparse.Namespace, student: Student, requests: Sequence[R
             options.probabilities,
             options.uncertainty,
             _read_calibration(student, screen),
+            twins,
         )
         run_batch(
             cases,

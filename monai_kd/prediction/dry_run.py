@@ -16,6 +16,7 @@ from monai_kd.prediction.runtimes import Runtime
 from monai_kd.prediction.screen import Screen
 from monai_kd.prediction.segmentation import count_excess, prepare
 from monai_kd.prediction.student import Student
+from monai_kd.prediction.twins import Twins
 from monai_kd.prediction.verdict import Verdict
 from monai_kd.prediction.windows import choose_window, count_voxels, count_windows
 
@@ -32,13 +33,14 @@ def rehearse(
     open_one: Callable[[Request], OpenedCase],
 ) -> Tally:
     """Read and judge every case, and tell its window and about how long it would take."""
-    tally, total, calibration = Tally(), 0.0, read_calibration(student.folder)
-    per_voxel = _time_a_voxel(student, runtime)
+    calibration = read_calibration(student.folder)
+    tally, total, twins = Tally(), 0.0, Twins()
+    per_voxel = _time_a_voxel(student, runtime) * (2 if calibration else 1)  # opinions
     for request, pending in read_ahead(requests, open_one):
         try:
             opened = pending.result()
             try:
-                verdict = _judge(opened, student, calibration, screen)
+                verdict = _judge(opened, student, calibration, twins, screen)
                 seconds, windows = _estimate(
                     opened, student, runtime, most_bytes=most_bytes, per_voxel=per_voxel
                 )
@@ -52,17 +54,23 @@ def rehearse(
             tally.failed += 1
             screen.complain(write_line(request.name, explain(error)), error)
         del pending
-    screen.say(f"{tally.whole} of {len(requests)} cases can be segmented, in about {total:.0f} s")
+    can = f"{tally.whole} of {len(requests)} cases can be segmented"
+    screen.say(f"{can}, in about {total:.1f} s, reports apart")
     return tally
 
 
 def _judge(
-    opened: OpenedCase, student: Student, calibration: Calibration | None, screen: Screen
+    opened: OpenedCase,
+    student: Student,
+    calibration: Calibration | None,
+    twins: Twins,
+    screen: Screen,
 ) -> Verdict:
     check_names(opened)
     for line in describe_opened(opened):
         screen.say(line)
-    verdict = judge_case(opened, student, calibration)
+    alike = twins.find(opened.inspection)
+    verdict = judge_case(opened, student, calibration).with_reasons(alike)
     for reason in verdict.reasons:
         screen.say("  " + write_line(opened.request.name, [reason]))
     return verdict

@@ -1,6 +1,6 @@
 """Whether a case is fit to be segmented, and what there is to be said of it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from data_prep.checks import Inspection
 from data_prep.checks.geometry import write_mm
 from data_prep.findings import errors_of
 from data_prep.rules import Rule
-from monai_kd.prediction.calibration import Calibration
+from monai_kd.prediction.calibration import Calibration, Trust
 from monai_kd.prediction.failures import LeftOutError, reasons_of
 from monai_kd.prediction.opened_case import OpenedCase
 from monai_kd.prediction.requests import describe_request
@@ -16,6 +16,11 @@ from monai_kd.prediction.segmentation import Segmentation
 from monai_kd.prediction.student import Student
 from monai_kd.prediction.verdict import REFUSE, Reason, Verdict, judge
 from monai_kd.prediction.volumes import measure_brain
+
+UNCALIBRATED = (
+    "the bundle is not calibrated: no intervals, and no warning of scans unlike those that it was "
+    "tried on - run monai-kd calibrate on labelled cases"
+)
 
 
 def check_names(opened: OpenedCase) -> None:
@@ -36,18 +41,34 @@ def judge_case(
     if missing and not student.takes_gaps:
         raise LeftOutError(_tell_missing(inspection, student, missing))
     reasons = [*opened.coregistration.reasons] if opened.coregistration else []
-    reasons += _tell_size(inspection, student, calibration)
+    if calibration is None:
+        reasons.append(Reason("N709", "note", "", UNCALIBRATED))
+    else:
+        reasons += _tell_size(inspection, student, calibration)
     if missing:
         reasons.append(_tell_trust(calibration, student.among(inspection.scans), student))
     return verdict.with_reasons(reasons)
 
 
-def tell_windows(segmentation: Segmentation) -> list[Reason]:
+def tell_disagreement(
+    agreement: Mapping[str, float], trusts: Mapping[str, Trust]
+) -> Iterator[Reason]:
+    """Say of which regions two opinions differ more than they did on any validation case."""
+    apart = {name: agreement[name] for name in trusts if not trusts[name].knows(agreement[name])}
+    if apart:
+        found = ", ".join(f"{name} {value:.2f}" for name, value in apart.items())
+        least = ", ".join(f"{trusts[name].agreement:.2f}" for name in apart)
+        told = f"two opinions agree less than on any validation case: {found} (Dice; least {least})"
+        yield Reason("W710", "warning", "", f"{told} - do not rely on it: the scan is unlike those")
+
+
+def tell_windows(*opinions: Segmentation | None) -> list[Reason]:
     """Say that the brain was not seen as a whole, and so not as in the bundle's own figures."""
-    if segmentation.windows == 1:
+    windows = max(opinion.windows for opinion in opinions if opinion is not None)
+    if windows == 1:
         return []
     mend = "close other programs, or give more by --max-ram, with --overwrite"
-    told = f"segmented in {segmentation.windows} windows for want of memory - {mend}"
+    told = f"segmented in {windows} windows for want of memory - {mend}"
     return [Reason("W707", "warning", "", told)]
 
 
@@ -78,12 +99,8 @@ def _tell_missing(inspection: Inspection, student: Student, missing: list[str]) 
     return [Reason(rule.code, rule.severity, "", f"{detail} - {rule.mend}")]
 
 
-def _tell_size(
-    inspection: Inspection, student: Student, calibration: Calibration | None
-) -> list[Reason]:
+def _tell_size(inspection: Inspection, student: Student, calibration: Calibration) -> list[Reason]:
     """Say of a brain that it is unlike those on which the student was tried."""
-    if calibration is None:
-        return []
     reference = inspection.scans[student.among(inspection.scans)[0]]
     brain_ml = measure_brain(reference.voxels, reference.affine)
     if calibration.knows(brain_ml):

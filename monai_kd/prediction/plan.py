@@ -14,6 +14,7 @@ from monai_kd.prediction.requests import Request
 from monai_kd.prediction.result_files import ResultFiles, find_change, read_record
 from monai_kd.prediction.screen import Screen
 from monai_kd.prediction.student import Student
+from monai_kd.prediction.twins import Twins
 
 
 def take_shard(requests: Sequence[Request], shard: Shard) -> list[Request]:
@@ -43,6 +44,7 @@ def skip_whole(  # noqa: PLR0913  (what a run was asked for, all of which may ha
     reports: bool,
     coregister: bool,
     tally: Tally,
+    twins: Twins,
     screen: Screen,
 ) -> list[Request]:
     """Return the requests without a whole and true result; say of the others' why it is redone."""
@@ -65,6 +67,7 @@ def skip_whole(  # noqa: PLR0913  (what a run was asked for, all of which may ha
                 screen.say(f"{request.name}  done again: {change}")
         else:
             tally.count(record)
+            twins.remember(record)
             screen.say(f"{request.name}  whole, kept")
     return redone
 

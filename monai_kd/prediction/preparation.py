@@ -90,10 +90,10 @@ def _find_box(volumes: Sequence[Array], pool: ThreadPoolExecutor) -> Box:
         profiles = [profile for profile, _ in found]
         if max(largest for _, largest in found) <= SURELY_BRAIN:
             return _join(profiles)
-    means = [float(np.abs(volume).mean(dtype=np.float64)) for volume in volumes]
+    means = [float(_size(volume).mean(dtype=np.float64)) for volume in volumes]
     for volume, mean in zip(volumes, means, strict=True):
         if _is_outshone(volume, ROUNDING * max(mean, float(np.mean(means)))):
-            most = max(float(np.abs(other).max()) for other in volumes)
+            most = max(float(_size(other).max()) for other in volumes)
             raise DatasetError(
                 f"values up to {most:.3g} outshine all others, which would count as background; "
                 "export the scan again"
@@ -104,9 +104,14 @@ def _find_box(volumes: Sequence[Array], pool: ThreadPoolExecutor) -> Box:
     return _join(profiles)
 
 
+def _size(volume: Array) -> Array:
+    """How far from 0; the lowest of whole numbers has no opposite of its own type."""
+    return np.abs(volume, dtype=np.float32 if volume.dtype.kind in "iu" else volume.dtype)
+
+
 def _is_outshone(volume: Array, threshold: float) -> bool:
     """Tell whether too little would count as brain, beside a voxel of 1e12 or so."""
-    size = np.abs(volume[::3, ::3, ::3])
+    size = _size(volume[::3, ::3, ::3])
     present = np.count_nonzero(size)
     return bool(np.count_nonzero(size > threshold) < LEAST_KEPT * present)
 
@@ -133,7 +138,7 @@ def _profile(volume: Array, threshold: float) -> list[Masks]:
     plane = np.zeros(view.shape[1:], dtype=np.bool_)
     outermost = np.zeros(len(view), dtype=np.bool_)
     for index, part in enumerate(view):
-        brain = np.abs(part) > threshold
+        brain = _size(part) > threshold
         outermost[index] = brain.any()
         plane |= brain
     return _by_axis(volume, outermost, plane)

@@ -1,6 +1,8 @@
 """One scan under the names of two cases: one of them is not the patient that it says."""
 
+from collections.abc import Mapping
 from pathlib import PurePath
+from typing import Any
 
 from data_prep.checks import Inspection
 from data_prep.rules import Rule
@@ -12,6 +14,11 @@ class Twins:
 
     def __init__(self) -> None:
         self._owners: dict[str, str] = {}
+
+    def remember(self, record: Mapping[str, Any]) -> None:
+        """Take note of a case that an earlier run has done."""
+        for scan in record.get("sequences", {}).values():
+            self._owners.setdefault(scan.get("sha256"), record["case"])
 
     def find(self, inspection: Inspection) -> list[Reason]:
         """Say of a scan that has the bytes of one in an earlier case."""

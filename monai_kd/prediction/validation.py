@@ -113,7 +113,8 @@ def _calibrate(cases: Sequence[Mapping[str, Seen]]) -> dict[str, Trust]:
         parts = [case[region] for case in cases]
         measured = [part.dice for part in parts if part.dice is not None]
         bound = find_bound([part.volume for part in parts])
-        trusts[region] = Trust(fmean(measured) if measured else None, bound)
+        agreement = min(part.volume.agreement for part in parts)
+        trusts[region] = Trust(fmean(measured) if measured else None, bound, agreement)
     return trusts
 
 

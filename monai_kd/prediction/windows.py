@@ -22,6 +22,7 @@ IMAGE_BYTES = 36  # per voxel of an image that is larger than its windows, and o
 BASE_BYTES = (
     450 * 2**20
 )  # of the interpreter with the runtime (torch needs most) and a case as read
+TOO_LITTLE = f"not enough memory for the smallest window, of {LEAST_EDGE} voxels"
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -44,13 +45,13 @@ def infer(runtime: Runtime, image: Array, *, divisor: int, most_bytes: int) -> I
     failed: Shape | None = None
     while True:
         window = choose_window(shape, divisor=divisor, most_voxels=most_voxels)
-        if window == failed or _sees_too_little(window, shape):
-            raise DatasetError(f"not enough memory for the smallest window, of {LEAST_EDGE} voxels")
+        if window == failed:
+            raise DatasetError(TOO_LITTLE)
         try:
             logits = _run_windows(runtime, image, window)
         except MemoryError:
             most_voxels, failed = int(np.prod(window)) // 2, window
-            _LOGGER.warning("not enough memory for a window of %s: trying half of it", window)
+            _LOGGER.info("not enough memory for a window of %s: trying half of it", window)
         else:
             return Inference(logits, window, count_windows(shape, window))
 
@@ -71,15 +72,19 @@ def count_voxels(runtime: Runtime, shape: Shape, most_bytes: int) -> int:
     )
 
 
-def _sees_too_little(window: Shape, shape: Shape) -> bool:
-    return any(edge < min(LEAST_EDGE, side) for edge, side in zip(window, shape, strict=True))
-
-
 def choose_window(shape: Shape, *, divisor: int, most_voxels: int) -> Shape:
     """Return the whole shape if it has at most so many voxels, else the largest equal parts.
 
     The longest edge is cut first. Every edge is a multiple of `divisor`, as those of `shape` are.
+    Raise a DatasetError where such parts would see too little of a brain.
     """
+    window = _cut_to_size(shape, divisor, most_voxels)
+    if any(edge < min(LEAST_EDGE, side) for edge, side in zip(window, shape, strict=True)):
+        raise DatasetError(TOO_LITTLE)
+    return window
+
+
+def _cut_to_size(shape: Shape, divisor: int, most_voxels: int) -> Shape:
     parts = [1, 1, 1]
     while True:
         edges = [_edge(side, count, divisor) for side, count in zip(shape, parts, strict=True)]

@@ -109,6 +109,18 @@ def test_a_file_cut_anywhere_is_told(tmp_path, pack):
     assert _rule_of(content[: len(content) // 2], tmp_path) in (Rule.TRUNCATED, Rule.BIT_ROT)
 
 
+@pytest.mark.parametrize("junk", [b"j" * 10, b"junk" * 500])
+def test_what_follows_the_compressed_data_is_told(tmp_path, junk):
+    assert _rule_of(gzip.compress(_bytes()) + junk, tmp_path) is Rule.TRAILING_BYTES
+
+
+def test_zeros_behind_and_between_the_members_of_a_file_are_padding(tmp_path):
+    content = _bytes()
+    halves = [gzip.compress(part) for part in (content[:1000], content[1000:])]
+    padded = b"\0".join(halves) + b"\0" * 512
+    np.testing.assert_array_equal(_read(padded, tmp_path).values, VOXELS)
+
+
 def test_a_missing_checksum_is_told(tmp_path):
     with pytest.raises(ScanError, match="before its checksum"):
         _read(gzip.compress(_bytes())[:-8], tmp_path)

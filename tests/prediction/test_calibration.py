@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from math import inf
 
 import pytest
@@ -119,6 +120,23 @@ def test_predict_tells_the_trust_in_what_is_there(run, gappy, made, tmp_path):
             assert volume["low"] <= volume["value"] <= volume["high"]
         told = [reason["text"] for reason in record["reasons"] if reason["code"] == "W705"]
         assert bool(told) == (name == "part")
+
+
+def test_opinions_that_agree_less_than_ever_before_are_to_be_checked(run, gappy, made, tmp_path):
+    own = shutil.copytree(gappy, tmp_path / "bundle")
+    calibration = read_calibration(own)
+    sure = {
+        region: replace(trust, agreement=1.2)
+        for region, trust in calibration.of(MODALITIES).items()
+    }
+    write_calibration(own, replace(calibration, subsets={frozenset(MODALITIES): sure}))
+    case = next(made.glob("HGG/*"))
+    for name, bundle in {"unlike": own, "alike": gappy}.items():
+        run("predict", case, "-o", tmp_path / name, "--bundle", bundle, "--no-report")
+        record = json.loads(next((tmp_path / name).glob("*.json")).read_text())
+        told = [reason for reason in record["reasons"] if reason["code"] == "W710"]
+        assert len(told) == (name == "unlike")
+        assert record["verdict"] == ("CHECK" if told else "PASS")
 
 
 def test_a_brain_unlike_those_that_were_seen_is_to_be_checked(run, gappy, tmp_path):

@@ -183,6 +183,30 @@ def test_going_on_redoes_only_what_is_not_whole_or_no_longer_true(predict, cases
     assert all(f"{name}  whole, kept" in told for name in kept)
 
 
+def test_a_scan_of_a_kept_case_is_known_again(predict, cases, out):
+    one, other = sorted(cases.glob("HGG/*"))[:2]
+    for scan in other.glob("*.nii.gz"):
+        modality = scan.name.rsplit("_", 1)[1]
+        shutil.copy(next(one.glob(f"*_{modality}")), scan)
+    assert predict(one, other, "--dry-run", "--strict")[0] == 1
+    assert predict(one, "--strict")[0] == 0
+    code, told, _ = predict(one, other, "--continue", "--strict")
+    assert code == 1
+    assert any(other.name in line and "[E601]" in line for line in told)
+
+
+def test_a_dry_run_refuses_what_the_run_would(predict, cases, out, monkeypatch):
+    monkeypatch.setattr("monai_kd.prediction.windows.count_voxels", lambda *_: 16**3)
+    monkeypatch.setattr("monai_kd.prediction.dry_run.count_voxels", lambda *_: 16**3)
+    folder = next(cases.glob("HGG/*"))
+    (rehearsed, told), (done, faults) = (
+        predict(folder, *words)[::2] for words in (["--dry-run"], [])
+    )
+    assert rehearsed == done == 3
+    assert told == faults
+    assert "not enough memory for the smallest window" in told[0]
+
+
 def test_shards_fill_one_folder_with_one_summary(predict, cases, out):
     assert [predict(cases, "--shard", f"{part}/3")[0] for part in (3, 1, 2)] == [0, 0, 0]
     assert len(_masks(out)) == CASES

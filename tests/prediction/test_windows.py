@@ -63,7 +63,7 @@ def test_windows_join_to_what_one_window_gives() -> None:
 
 def test_want_of_memory_halves_the_window_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
     runtime, image = VoxelwiseRuntime(most=70_000), make_image()
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO):
         found = infer(runtime, image, divisor=16, most_bytes=2**31)
     assert np.prod(found.window) <= 70_000
     assert "not enough memory for a window of (64, 48, 80)" in caplog.text

@@ -77,7 +77,9 @@ def test_slice_slider_moves_the_picture_and_reset_brings_it_back(
     np.testing.assert_allclose(browser.see("#canvas"), before, atol=0.02)
 
 
-@pytest.mark.parametrize("selector", ["[data-layer='image-3']", "[data-view='Axial']"])
+@pytest.mark.parametrize(
+    "selector", ["[data-layer='image-3']", "[data-view='Axial']", "[data-view='3D']"]
+)
 def test_buttons_choose_what_is_shown(browser: Browser, selector: str) -> None:
     before = browser.see("#canvas")
     browser.click(selector)
