@@ -89,6 +89,7 @@ def _rehearse(options: argparse.Namespace, student: Student, requests: Sequence[
         requests,
         student=student,
         runtime=_open_runtime(options, student, screen),
+        calibration=_read_calibration(student, screen),
         most_bytes=most_bytes,
         screen=screen,
         open_one=_choose_opener(options, student, most_bytes),

@@ -7,7 +7,7 @@ from math import prod
 import numpy as np
 
 from monai_kd.prediction.batch import Tally
-from monai_kd.prediction.calibration import Calibration, read_calibration
+from monai_kd.prediction.calibration import Calibration
 from monai_kd.prediction.failures import explain, write_line
 from monai_kd.prediction.judging import check_names, describe_opened, judge_case
 from monai_kd.prediction.opened_case import OpenedCase, read_ahead
@@ -28,12 +28,12 @@ def rehearse(
     *,
     student: Student,
     runtime: Runtime,
+    calibration: Calibration | None,
     most_bytes: int,
     screen: Screen,
     open_one: Callable[[Request], OpenedCase],
 ) -> Tally:
     """Read and judge every case, and tell its window and about how long it would take."""
-    calibration = read_calibration(student.folder)
     tally, total, twins = Tally(), 0.0, Twins()
     per_voxel = _time_a_voxel(student, runtime) * (2 if calibration else 1)  # opinions
     for request, pending in read_ahead(requests, open_one):
@@ -72,7 +72,8 @@ def _judge(
     alike = twins.find(opened.inspection)
     verdict = judge_case(opened, student, calibration).with_reasons(alike)
     for reason in verdict.reasons:
-        screen.say("  " + write_line(opened.request.name, [reason]))
+        if reason.severity != "note":
+            screen.say("  " + write_line(opened.request.name, [reason]))
     return verdict
 
 

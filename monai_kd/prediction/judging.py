@@ -18,8 +18,8 @@ from monai_kd.prediction.verdict import REFUSE, Reason, Verdict, judge
 from monai_kd.prediction.volumes import measure_brain
 
 UNCALIBRATED = (
-    "the bundle is not calibrated: no intervals, and no warning of scans unlike those that it was "
-    "tried on - run monai-kd calibrate on labelled cases"
+    "the bundle is not calibrated: how far to trust it is not known - "
+    "run monai-kd calibrate on labelled cases"
 )
 
 

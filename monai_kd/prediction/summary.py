@@ -52,12 +52,15 @@ def _strip(record: Mapping[str, Any]) -> dict[str, Any]:
         row |= {f"{region}_ml": volume.get("value")}
         row |= {f"{region}_ml_{end}": volume.get(end) for end in ("low", "high")}
     row["lesions"] = len(record["lesions"]) if "lesions" in record else None
-    row["reasons"] = "; ".join(
-        ": ".join(filter(None, (reason["file"], f"{reason['text']} [{reason['code']}]")))
-        for reason in record["reasons"]
-    )
+    row["reasons"] = "; ".join(map(_tell, record["reasons"]))
     row["seconds"] = round(sum(seconds.values()), 2) if seconds else None
     return row
+
+
+def _tell(reason: Mapping[str, str]) -> str:
+    """One line of a reason; of a note, which every case may have, what was seen alone."""
+    text = reason["text"].partition(" - ")[0] if reason["severity"] == "note" else reason["text"]
+    return ": ".join(filter(None, (reason["file"], f"{text} [{reason['code']}]")))
 
 
 def _write_table(records: Sequence[Mapping[str, Any]]) -> bytes:
