@@ -37,3 +37,7 @@ class MirroredRuntime:
         """Return logits (R, D, H, W) of an image (C, D, H, W), whose D runs to the right."""
         mirrored = np.ascontiguousarray(image[:, ::-1])
         return self._runtime.run(mirrored)[:, ::-1]
+
+    def release(self) -> None:
+        """Give back what the runtime itself keeps."""
+        self._runtime.release()

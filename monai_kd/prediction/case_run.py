@@ -78,9 +78,7 @@ class CaseRun:
         verdict = judge_case(opened, self.student, self.calibration).with_reasons(twins)
         stages = {"read": opened.seconds, "judge": time.perf_counter() - start}
         start = time.perf_counter()
-        prepared = prepare(
-            opened.ready, self.student, threads=self.runtime.threads, most_bytes=self.most_bytes
-        )
+        prepared = prepare(opened.ready, self.student, self.runtime, most_bytes=self.most_bytes)
         stages["prepare"] = time.perf_counter() - start
         segmentation = self._segment(opened.ready, prepared, self.runtime)
         start = time.perf_counter()

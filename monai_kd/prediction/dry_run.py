@@ -82,7 +82,7 @@ def _estimate(
 ) -> tuple[float, str]:
     """How long a case will take, and in which windows."""
     start = time.perf_counter()
-    prepared = prepare(opened.ready, student, threads=runtime.threads, most_bytes=most_bytes)
+    prepared = prepare(opened.ready, student, runtime, most_bytes=most_bytes)
     _, x, y, z = prepared.image.shape
     spare = most_bytes - count_excess(opened.ready.scans.values())
     shape, most_voxels = (x, y, z), count_voxels(runtime, (x, y, z), spare)

@@ -1,6 +1,6 @@
 """Scans to the image that the network reads: its grid, cut to the brain, normalised, padded."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import prod
@@ -45,16 +45,20 @@ def prepare_image(
     divisor: int,
     threads: int = 1,
     most_bytes: int | None = None,
+    make_room: Callable[[], None] | None = None,
 ) -> Prepared:
     """Do what `bundles/preprocessing.yaml` does; channels of absent modalities are 0.
 
     The grid is that of the first scan, in the order of the modalities. The padding is split as
-    MONAI's sliding window splits it. A grid for which `most_bytes` do not suffice is refused.
+    MONAI's sliding window splits it. A grid for which `most_bytes` do not suffice is refused;
+    before much memory is taken, `make_room` is called.
     """
     first = next(scans[name] for name in modalities if name in scans)
     grid = choose_grid(first.shape, first.affine, spacing_mm=spacing_mm)
     resampled = prod(grid.shape) * any(not scan.grid.is_same(grid) for scan in scans.values())
     check_need(_describe(grid), MOVED_BYTES * resampled, most_bytes)
+    if resampled and make_room is not None:
+        make_room()
     with ThreadPoolExecutor(max(1, threads)) as pool:
         volumes = dict(
             zip(scans, pool.map(lambda s: _to_grid(s, grid), scans.values()), strict=True)

@@ -45,6 +45,9 @@ class Runtime(Protocol):
         Raise a MemoryError where the image is too large.
         """
 
+    def release(self) -> None:
+        """Give back the memory that is kept for the next image."""
+
 
 def open_runtime(student: Student, *, name: str = "auto", threads: int | None = None) -> Runtime:
     """Load the student into a runtime; by default the first of them that can run it here."""
@@ -100,8 +103,12 @@ class OpenVinoRuntime:
         logits: Array = self._request.get_output_tensor().data[0]
         if image[0].size > KEPT_VOXELS:
             logits = logits.copy()
-            self._compiled.release_memory()
+            self.release()
         return logits
+
+    def release(self) -> None:
+        """Give back the memory of the largest image so far; the logits go with it."""
+        self._compiled.release_memory()
 
 
 class OnnxRuntime:
@@ -131,6 +138,9 @@ class OnnxRuntime:
             (logits,) = self._session.run(["logits"], {"image": image[None]})
         first: Array = logits[0]
         return first
+
+    def release(self) -> None:
+        """Nothing is kept."""
 
 
 def _open_torch(student: Student, threads: int) -> Runtime:

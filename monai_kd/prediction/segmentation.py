@@ -56,9 +56,9 @@ class Segmentation:
 
 
 def prepare(
-    inspection: Inspection, student: Student, *, threads: int = 1, most_bytes: int | None = None
+    inspection: Inspection, student: Student, runtime: Runtime, *, most_bytes: int
 ) -> Prepared:
-    """Bring the sequences that `student` takes to the image that it reads."""
+    """Bring the sequences that `student` takes to the image that it reads in `runtime`."""
     names = student.among(inspection.scans)
     if not names:
         wanted = ", ".join(student.modalities)
@@ -68,8 +68,9 @@ def prepare(
         modalities=student.modalities,
         spacing_mm=student.spacing_mm,
         divisor=student.divisor,
-        threads=threads,
+        threads=runtime.threads,
         most_bytes=most_bytes,
+        make_room=runtime.release,
     )
 
 
@@ -87,7 +88,7 @@ def segment(
     Where it was not `prepared`, it is now.
     """
     if prepared is None:
-        prepared = prepare(inspection, student, threads=runtime.threads, most_bytes=most_bytes)
+        prepared = prepare(inspection, student, runtime, most_bytes=most_bytes)
     watch = _Watch()
     spare = most_bytes - count_excess(inspection.scans.values())
     found = infer(runtime, prepared.image, divisor=student.divisor, most_bytes=spare)

@@ -46,6 +46,9 @@ class TorchRuntime:
         self.note = _try(device) if device else ""
         self._move(device if device and not self.note else "cpu")
 
+    def release(self) -> None:
+        """Nothing is kept."""
+
     @torch.inference_mode()
     def run(self, image: Array) -> Array:
         """Return logits (R, D, H, W); a small window that CUDA has no room for goes to the CPU."""

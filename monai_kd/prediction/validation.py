@@ -78,7 +78,7 @@ def compare_case(
     """Segment a labelled case from the sequences in `present`, and compare each region."""
     scans = {name: scan for name, scan in inspection.scans.items() if name in present}
     part = replace(inspection, scans=scans)
-    prepared = prepare(part, student, threads=runtime.threads, most_bytes=most_bytes)
+    prepared = prepare(part, student, runtime, most_bytes=most_bytes)
     first, second = (
         segment(part, student, opinion, most_bytes=most_bytes, prepared=prepared)
         for opinion in (runtime, MirroredRuntime(runtime))

@@ -74,6 +74,20 @@ def test_a_grid_that_would_be_too_large_is_refused_before_it_is_filled(inspectio
         prepare_image(scans, **fine, most_bytes=GIB)
 
 
+@pytest.mark.parametrize(("spacing_mm", "times"), [(None, 0), ((1.7,) * 3, 1)])
+def test_room_is_made_before_voxels_are_moved_and_only_then(inspection, student, spacing_mm, times):
+    scans = {name: inspection.scans[name] for name in student.modalities}
+    asked = []
+    prepare_image(
+        scans,
+        modalities=student.modalities,
+        spacing_mm=spacing_mm,
+        divisor=4,
+        make_room=lambda: asked.append(True),
+    )
+    assert len(asked) == times
+
+
 def test_broken_values_make_one_line_and_no_warning(bundle, made_case, tmp_path, capfd, recwarn):
     scan = next(made_case.rglob("*_t2.nii.gz"))
     edit_voxels(scan, lambda voxels: voxels.astype("f4"))
