@@ -110,7 +110,8 @@ body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { padding: .4rem .6rem; text-align: right; border-bottom: 1px solid #8886;
   vertical-align: top; }
-th:first-child, td.text { text-align: left; overflow-wrap: anywhere; }
+th:first-child, .text { text-align: left; }
+th:first-child, td.text { overflow-wrap: anywhere; }
 .PASS { color: #16803c; } .CHECK { color: #a15c00; } .REFUSE { color: #c02626; }
 @media (prefers-color-scheme: dark) {
   .PASS { color: #5bd88a; } .CHECK { color: #f3b35c; } .REFUSE { color: #ff8a8a; } }
@@ -120,12 +121,13 @@ th:first-child, td.text { text-align: left; overflow-wrap: anywhere; }
 <h1>Segmented cases</h1>
 <p>{{ rows | length }} cases: {% for verdict, count in counts.items() %}
 {{ count }} <b class="{{ verdict }}">{{ verdict }}</b>{{ "" if loop.last else ", " }}
-{% endfor %}. The same as a table: <a href="summary.csv">summary.csv</a>.</p>
+{%- endfor %}. The same as a table: <a href="summary.csv">summary.csv</a>.</p>
 <div class="scroll" tabindex="0" role="region" aria-label="Cases">
 <table>
-<thead><tr><th scope="col">case</th><th scope="col">verdict</th>
+<thead><tr><th scope="col">case</th><th scope="col" class="text">verdict</th>
 {% for region in regions %}<th scope="col">{{ region }} ml</th>{% endfor %}
-<th scope="col">lesions</th><th scope="col">reasons</th><th scope="col">files</th></tr></thead>
+<th scope="col">lesions</th><th scope="col" class="text">reasons</th>
+<th scope="col" class="text">files</th></tr></thead>
 <tbody>
 {% for row in rows %}
 <tr><th scope="row">{{ row.case }}</th><td class="text {{ row.verdict }}">{{ row.verdict }}</td>
