@@ -140,12 +140,10 @@ def _read_pair(header_file: Path, voxels_file: Path) -> Scan:
     content = _read_bytes(voxels_file, header)
     digest = hashlib.sha256(_read_bytes(header_file, header))
     digest.update(content)
-    misnamed = voxels_file.suffix.lower() == ".gz" and not content.startswith(_GZIP)
-    if voxels_file.suffix.lower() == ".gz" and not misnamed:  # voxels may begin like gzip
-        body: bytes | Bytes = _inflate_whole(content, _size_in_bytes(header))
-    else:
-        body = content
-    return Scan(_cut_voxels(body, header), header, digest.hexdigest(), misnamed)
+    named_packed = voxels_file.suffix.lower() == ".gz"  # plain voxels may begin like gzip
+    packed = named_packed and content.startswith(_GZIP)
+    body = _inflate_whole(content, _size_in_bytes(header)) if packed else content
+    return Scan(_cut_voxels(body, header), header, digest.hexdigest(), named_packed and not packed)
 
 
 def _read_bytes(path: Path, header: nibabel.Nifti1Header | None = None) -> bytes:
@@ -227,7 +225,8 @@ def _told_as_rot() -> Iterator[None]:
 def _inflate(content: bytes, most: int) -> Bytes:
     """Up to `most` bytes, of all members of a gzip file; those that end there match their checksum.
 
-    They are written to an array, whose large pages the system hands out far sooner than a `bytes`.
+    They are written to an array, whose large pages the system hands out far sooner than a `bytes`;
+    of isal only the private reader can fill one, so setup.cfg bounds its version.
     """
     found, count = np.empty(most, np.uint8), 0
     reader = igzip._GzipReader(content)

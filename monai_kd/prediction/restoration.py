@@ -1,7 +1,6 @@
 """Regions on the network's grid to one label on the scan's own voxels."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import scipy
@@ -39,7 +38,8 @@ def restore_label(
             name: _interpolate(chance, prepared, target) >= 0.5
             for name, chance in zip(regions, chances, strict=True)
         }
-    _turned(label, reference)[box] = _merge(regions, scheme)
+    turned = turn_to_ras(label, reference.affine)  # a view: what is written there, is turned back
+    turned[box] = _merge(regions, scheme)
     return label
 
 
@@ -49,13 +49,8 @@ def restore_chances(chances: Floats, prepared: Prepared, reference: Scan) -> Flo
     box, target = _aim(prepared, reference)
     if target is not None:
         chances = _interpolate(chances, prepared, target)
-    _turned(restored, reference)[box] = chances
+    turn_to_ras(restored, reference.affine)[box] = chances
     return restored
-
-
-def _turned(stored: NDArray[Any], reference: Scan) -> NDArray[Any]:
-    """A view along right, front, top: what is written there, is turned back."""
-    return turn_to_ras(stored, reference.affine)
 
 
 def _aim(prepared: Prepared, reference: Scan) -> tuple[Box, Grid | None]:
