@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from data_prep.checks.command import add_check
+from data_prep.check_command import add_check
 from data_prep.command_line import run_command
 from data_prep.commands import add_phantoms, add_voxelise
 

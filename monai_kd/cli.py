@@ -11,9 +11,9 @@ from data_prep.command_line import INTERRUPTED, run_command
 # Where each command adds itself; only the one that is named is loaded, for some load for seconds.
 COMMANDS = MappingProxyType(
     {
-        "calibrate": ("monai_kd.prediction.calibrate_command", "add_calibrate"),
-        "check": ("data_prep.checks.command", "add_check"),
-        "predict": ("monai_kd.prediction.command", "add_predict"),
+        "calibrate": ("monai_kd.inference.calibrating.command", "add_calibrate"),
+        "check": ("data_prep.check_command", "add_check"),
+        "predict": ("monai_kd.inference.running.command", "add_predict"),
     }
 )
 

@@ -1,12 +1,33 @@
-"""The vocabulary between networks and losses: what one network says, and what a pair says."""
+"""The vocabulary of the machinery: what is asked of a network, what it says, what a pair says."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from torch import Tensor
+if TYPE_CHECKING:  # who reads a task starts without torch
+    from torch import Tensor
 
 NO_FEATURES: Mapping[str, Tensor] = MappingProxyType({})
+
+
+class Task(NamedTuple):
+    """What a network is to answer, as `dataset.json` states it under `task`.
+
+    Outputs are named in the order of the network's channels, each with the label values that it
+    covers. Those of `regions` may overlap (sigmoid); those of `classes` exclude one another and
+    have the background first (softmax); `classification` says one class of a whole image.
+
+    >>> hippocampus = {"background": (0,), "Anterior": (1,), "Posterior": (2,)}
+    >>> len(Task("classes", 3, ("MRI",), hippocampus).outputs)
+    3
+    """
+
+    kind: Literal["regions", "classes", "classification"]
+    spatial_dims: int
+    channels: tuple[str, ...]
+    outputs: Mapping[str, tuple[int, ...]]
 
 
 class NetworkOutput(NamedTuple):

@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from data_prep.checks.geometry import Fault, write_mm, write_shape
 from data_prep.checks.intensities import take_sample
-from data_prep.grid import TOLERANCE_MM, Grid, Matrix, turn_to_ras
-from data_prep.memory import in_memory_order, memory_order
 from data_prep.rules import Rule
-from data_prep.scan import Scan
+from data_prep.scans.grid import TOLERANCE_MM, Grid, Matrix, turn_to_ras
+from data_prep.scans.memory import in_memory_order, memory_order
+from data_prep.scans.scan import Scan
 
 LEAST_OVERLAP = 0.5  # of the smaller field of view
 MOST_OUTSIDE = 0.5  # of the labelled voxels

@@ -12,9 +12,9 @@ from data_prep.checks.comparisons import place
 from data_prep.checks.geometry import write_mm, write_shape
 from data_prep.checks.inspection import inspect_case, merge_alike
 from data_prep.findings import SEVERITIES, WHOLE_DATASET, Finding, errors_of, spoilt_cases
-from data_prep.grid import Grid
 from data_prep.parallel import map_in_parallel
 from data_prep.rules import Rule
+from data_prep.scans.grid import Grid
 from data_prep.schemes import LabelScheme
 
 SMALL_BYTES = 32 * 2**20  # less is read before a second process has started

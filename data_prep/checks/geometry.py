@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from data_prep.grid import LARGEST_COSINE, Grid, Matrix
 from data_prep.rules import Rule
-from data_prep.scan import Scan
+from data_prep.scans.grid import LARGEST_COSINE, Grid, Matrix
+from data_prep.scans.scan import Scan
 
 Fault = tuple[Rule, str]  # the rule that is broken, and what was seen
 

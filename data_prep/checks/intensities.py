@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from data_prep.checks.geometry import Fault
-from data_prep.memory import in_memory_order
 from data_prep.rules import Rule
-from data_prep.scan import Scan
+from data_prep.scans.memory import in_memory_order
+from data_prep.scans.scan import Scan
 
 SAMPLE = 200_000  # voxels that stand for all where a rule looks at the distribution
 FEWEST_VALUES = 16  # an image of 4 bits has as many

@@ -12,11 +12,11 @@ import numpy.typing as npt
 from data_prep.case import Case, Dataset
 from data_prep.checks.inspection import Inspection, inspect_case, not_understood
 from data_prep.checks.labels import count_values
-from data_prep.crop import draw_locations, find_brain
 from data_prep.findings import Finding
-from data_prep.grid import LINEAR, NEAREST, Grid, choose_grid, to_grid
-from data_prep.normalisation import measure
-from data_prep.scan import Scan
+from data_prep.scans.crop import draw_locations, find_brain
+from data_prep.scans.grid import LINEAR, NEAREST, Grid, choose_grid, to_grid
+from data_prep.scans.normalisation import measure
+from data_prep.scans.scan import Scan
 from data_prep.voxels.folder import LIST
 from data_prep.voxels.record import (
     IMAGE,

@@ -12,9 +12,9 @@ import numpy as np
 from data_prep import write_phantoms
 from data_prep.phantom.corruptions import CORRUPTIONS, corrupt
 from data_prep.phantom.corruptions.corruption import EVERY
-from data_prep.scan import read_scan
-from monai_kd.prediction.result_files import ResultFiles
-from monai_kd.prediction.verdict import EMPTY
+from data_prep.scans.scan import read_scan
+from monai_kd.inference.judging.verdict import EMPTY
+from monai_kd.inference.results.result_files import ResultFiles
 
 OWN = ("utc", "seconds", "peak_memory_mib")  # of one run: what the same case has anew in another
 

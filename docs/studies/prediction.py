@@ -31,11 +31,11 @@ from data_prep.files import write_bytes
 from data_prep.schemes import BRATS2023
 from docs.studies.benchmark.bounds import list_units
 from docs.studies.benchmark.machine import describe_machine
-from monai_kd.prediction.case_run import CaseRun
-from monai_kd.prediction.opened_case import open_case
-from monai_kd.prediction.requests import Request, find_requests
-from monai_kd.prediction.runtimes import open_runtime
-from monai_kd.prediction.student import read_student
+from monai_kd.inference.requests.opened_case import open_case
+from monai_kd.inference.requests.requests import Request, find_requests
+from monai_kd.inference.running.case_run import CaseRun
+from monai_kd.inference.runtimes.choice import open_runtime
+from monai_kd.inference.student import read_student
 
 ZOO_DIVISOR = 16  # 240x240x155 voxels are one window of 240x240x160
 MOST_BYTES = 1200 * 2**20

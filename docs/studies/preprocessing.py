@@ -35,8 +35,8 @@ from monai.transforms import (
 )
 
 from data_prep.case import MODALITIES, Case, Dataset
-from data_prep.grid import Grid, from_grid
 from data_prep.layouts import find_dataset
+from data_prep.scans.grid import Grid, from_grid
 from data_prep.voxels import VoxelSettings
 from data_prep.voxels.build import build_case
 from data_prep.voxels.store import read_array

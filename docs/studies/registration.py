@@ -18,8 +18,8 @@ from scipy import ndimage
 from data_prep import write_phantoms
 from data_prep.checks import Inspection, inspect_case
 from data_prep.layouts import find_dataset
-from data_prep.scan import Scan
-from monai_kd.prediction.registration import find_movement, move
+from data_prep.registration.registration import find_movement, move
+from data_prep.scans.scan import Scan
 
 Matrix = NDArray[np.float64]
 MOVEMENTS = ((0.0, (0.0, 0.0, 0.0)), (7.0, (4.0, -6.0, 5.0)), (-14.0, (15.0, 10.0, -12.0)))

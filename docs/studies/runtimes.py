@@ -12,9 +12,9 @@ import numpy as np
 from data_prep import write_phantoms
 from data_prep.checks import inspect_case
 from data_prep.layouts import find_dataset
-from monai_kd.prediction.runtimes import open_runtime
-from monai_kd.prediction.segmentation import segment
-from monai_kd.prediction.student import read_student
+from monai_kd.inference.runtimes.choice import open_runtime
+from monai_kd.inference.segmenting.segmentation import segment
+from monai_kd.inference.student import read_student
 
 MOST_BYTES = 2 * 2**30
 PEERS = ("onnxruntime", "openvino")

@@ -31,7 +31,7 @@ from docs.studies.torture_results import (
     needs,
 )
 from docs.studies.torture_settings import SETTINGS
-from monai_kd.prediction.student import read_student
+from monai_kd.inference.student import read_student
 
 CASE, NEIGHBOUR = "BraTS19_PHANTOM_001_1", "BraTS19_PHANTOM_002_1"
 PAGE = """# Damaged and odd inputs: monai-kd and plain MONAI

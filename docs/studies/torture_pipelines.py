@@ -16,7 +16,7 @@ from monai.bundle import run
 
 from data_prep.case import MODALITIES
 from monai_kd import cli
-from monai_kd.prediction.student import Student
+from monai_kd.inference.student import Student
 
 SECONDS = 60  # a sound case takes less than one
 MEMORY_GB = 12

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from data_prep.phantom.corruptions import Corruption
 from docs.studies.torture_pipelines import HANGS, Ran, list_images, predict, run_zoo
-from monai_kd.prediction.student import Student
+from monai_kd.inference.student import Student
 
 REFUSE, CHECK, HARMLESS = "refused", "to be checked", "harmless"  # what an input should be
 RIGHT, TOLD, UNMENTIONED = "right", "told", "not mentioned"

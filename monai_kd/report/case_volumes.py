@@ -12,10 +12,10 @@ import numpy as np
 from isal import igzip
 from numpy.typing import NDArray
 
-from data_prep.crop import find_brain
 from data_prep.errors import DatasetError
-from data_prep.grid import LINEAR, NEAREST, Grid, to_grid
-from data_prep.scan import Scan, read_scan
+from data_prep.scans.crop import find_brain
+from data_prep.scans.grid import LINEAR, NEAREST, Grid, to_grid
+from data_prep.scans.scan import Scan, read_scan
 
 Bytes = NDArray[np.uint8]
 

@@ -12,9 +12,9 @@ from nibabel.affines import from_matvec
 from scipy.spatial.transform import Rotation
 
 from data_prep import voxelise_cases
-from data_prep.normalisation import measure
+from data_prep.scans.normalisation import measure
 from monai_kd.data.voxels import normalise, read_block
-from monai_kd.inference import NormalizeBraind
+from monai_kd.inference.transforms import NormalizeBraind
 
 SOURCE = Path(__file__).parents[2] / "bundles" / "preprocessing.yaml"
 NAMES = ("t1ce", "t1", "t2", "flair", "seg")

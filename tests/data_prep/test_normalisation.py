@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_prep.normalisation import Normalisation, measure
+from data_prep.scans.normalisation import Normalisation, measure
 
 BOTH = (0.5, 99.5)
 lawful = settings(deadline=None, derandomize=True, max_examples=50, database=None)

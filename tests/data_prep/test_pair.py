@@ -7,11 +7,11 @@ import pytest
 from nibabel.nifti1 import Nifti1PairHeader
 from nibabel.nifti2 import Nifti2Pair
 
-from data_prep import scan
 from data_prep.layouts import find_dataset
-from data_prep.pair import files_of
 from data_prep.rules import Rule
-from data_prep.scan import ScanError, read_scan
+from data_prep.scans import scan
+from data_prep.scans.pair import files_of
+from data_prep.scans.scan import ScanError, read_scan
 
 VOXELS = np.arange(4 * 5 * 6, dtype=">i2").reshape(4, 5, 6)
 AFFINE = np.diag([-1.0, 2, 3, 1])

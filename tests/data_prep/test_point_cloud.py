@@ -7,7 +7,6 @@ from plyfile import PlyData, PlyElement
 from scipy.spatial.transform import Rotation
 
 from data_prep.errors import DatasetError
-from data_prep.grid import Grid
 from data_prep.layouts import find_dataset
 from data_prep.point_cloud import (
     PointCloud,
@@ -17,6 +16,7 @@ from data_prep.point_cloud import (
     voxelise_cloud,
     write_cloud,
 )
+from data_prep.scans.grid import Grid
 from data_prep.voxels import voxelise
 from data_prep.voxels.store import read_array
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_prep import scan as scan_module
 from data_prep.rules import Rule
-from data_prep.scan import ScanError, count_bytes, read_scan
+from data_prep.scans import scan as scan_module
+from data_prep.scans.scan import ScanError, count_bytes, read_scan
 
 VOXELS = np.arange(4 * 5 * 6, dtype=np.int16).reshape(4, 5, 6)
 AFFINE = np.diag([-1.0, 2, 3, 1])

@@ -18,11 +18,11 @@ import pytest
 from data_prep import write_phantoms
 from data_prep.case import ImageFile
 from data_prep.checks.report import error_lines
-from data_prep.crop import find_brain
 from data_prep.errors import DatasetError
-from data_prep.grid import Grid, from_grid
 from data_prep.layouts import find_dataset
 from data_prep.phantom.corruptions import corrupt
+from data_prep.scans.crop import find_brain
+from data_prep.scans.grid import Grid, from_grid
 from data_prep.voxels import VoxelSettings, read_voxels_json, voxelise
 from data_prep.voxels.folder import hold
 from data_prep.voxels.store import read_array, read_metadata

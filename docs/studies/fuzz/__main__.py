@@ -17,7 +17,7 @@ from pathlib import Path
 from docs.studies.fuzz.judging import CLASSES, FAILURES, judge
 from docs.studies.fuzz.mutants import KINDS, make_mutant
 from docs.studies.fuzz.warden import Answer, Warden
-from monai_kd.prediction.budget import parse_size
+from monai_kd.inference.budget import parse_size
 
 HANG_SECONDS = 10
 

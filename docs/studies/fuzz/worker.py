@@ -15,9 +15,9 @@ from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
 
 from monai_kd.cli import main
-from monai_kd.prediction import command
-from monai_kd.prediction.runtimes import Runtime, open_runtime
-from monai_kd.prediction.student import Student
+from monai_kd.inference.running import command
+from monai_kd.inference.runtimes.choice import Runtime, open_runtime
+from monai_kd.inference.student import Student
 
 
 def serve() -> None:

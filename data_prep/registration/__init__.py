@@ -1,0 +1,1 @@
+"""Brings the sequences of a case onto one another, where that is asked for."""

@@ -1,0 +1,1 @@
+"""Reads one scan of any kind; places, resamples, crops and normalises it."""

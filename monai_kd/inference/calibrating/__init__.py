@@ -1,0 +1,1 @@
+"""How far a student's volumes can be trusted, learnt from labelled cases."""

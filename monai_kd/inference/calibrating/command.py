@@ -1,0 +1,146 @@
+"""The command `calibrate`: what labelled cases tell of a student goes into its bundle."""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data_prep.case import Case, Dataset
+from data_prep.checks import Inspection, inspect_case
+from data_prep.command_line import add_source, find_source
+from data_prep.errors import DatasetError
+from data_prep.scans.scan import Scan
+from data_prep.schemes import LabelScheme
+from monai_kd.inference.budget import count_threads, measure_free_memory
+from monai_kd.inference.calibrating.validation import (
+    ComparedCase,
+    calibrate,
+    compare_case,
+    list_subsets,
+    read_truth,
+)
+from monai_kd.inference.calibration import Calibration, calibration_file, write_calibration
+from monai_kd.inference.intervals import LEVEL
+from monai_kd.inference.judging.failures import LeftOutError, explain, write_line
+from monai_kd.inference.judging.verdict import REFUSE, judge
+from monai_kd.inference.runtimes.choice import Runtime, open_runtime
+from monai_kd.inference.screen import Screen
+from monai_kd.inference.student import Student, read_student
+from monai_kd.inference.volumes import measure_brain
+
+LEAST_CASES = 9  # of fewer, the 90 % intervals have no end
+
+
+def add_calibrate(commands: Any) -> None:
+    """Add `calibrate` to a parser's commands."""
+    parser = commands.add_parser(
+        "calibrate",
+        help="learn from labelled cases how far a student can be trusted",
+        description="Segment labelled cases as `predict` does and write into the bundle how good "
+        "each region is, from every subset of sequences that the student takes, and how wide the "
+        f"{LEVEL:.0%} intervals of its volumes must be. The cases must not have trained the "
+        "student; the intervals hold for cases like them. Research use only; not a medical device.",
+    )
+    add_source(parser)
+    parser.add_argument(
+        "--bundle", type=Path, required=True, metavar="DIR", help="the folder of the student"
+    )
+    parser.add_argument("--quiet", action="store_true", help="tell failures only")
+    parser.set_defaults(run=_calibrate)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Compares the cases of a dataset with their labels, one by one."""
+
+    dataset: Dataset
+    scheme: LabelScheme
+    student: Student
+    runtime: Runtime
+    most_bytes: int
+
+    def compare(self, case: Case) -> ComparedCase:
+        """Segment a case from every subset; a DatasetError where it is not fit for that."""
+        inspection = inspect_case(case, dataset=self.dataset)
+        truth = read_truth(_find_label(inspection, self.student), self.scheme)
+        reference = inspection.scans[self.student.modalities[0]]
+        seen = {
+            present: compare_case(
+                inspection,
+                present,
+                truth=truth,
+                student=self.student,
+                runtime=self.runtime,
+                most_bytes=self.most_bytes,
+            )
+            for present in list_subsets(self.student.modalities)
+            if self.student.takes_gaps or len(present) == len(self.student.modalities)
+        }
+        return ComparedCase(measure_brain(reference.voxels, reference.affine), seen)
+
+
+def _calibrate(options: argparse.Namespace) -> int:
+    student, dataset = read_student(options.bundle), find_source(options)
+    labelled = [case for case in dataset.cases if case.label is not None]
+    if dataset.scheme is None:
+        raise DatasetError(f"{options.folder} does not tell what its labels mean: give --labels")
+    _want(len(labelled), f"labelled cases in {options.folder}")
+    runtime = open_runtime(student, threads=count_threads())
+    validation = Validation(dataset, dataset.scheme, student, runtime, measure_free_memory())
+    screen = Screen(quiet=options.quiet)
+    compared = list(_compare(validation, labelled, screen))
+    _want(len(compared), f"of {len(labelled)} labelled cases are fit to learn from")
+    calibration = calibrate(compared)
+    write_calibration(student.folder, calibration)
+    for line in describe(calibration, student):
+        screen.say(line)
+    screen.say(f"written to {calibration_file(student.folder)}")
+    return 0 if len(compared) == len(labelled) else 1
+
+
+def describe(calibration: Calibration, student: Student) -> Iterator[str]:
+    """A table of the Dice of each region, from every subset of the sequences."""
+    width = len(" ".join(student.modalities))
+    regions = "  ".join(f"{region:>5}" for region in student.regions)
+    yield f"{f'Dice of {calibration.cases} cases':<{width}}  {regions}"
+    for present in list_subsets(student.modalities):
+        trusts = calibration.of(present)
+        if trusts:
+            names = " ".join(student.among(present))
+            dice = [trusts[region].dice for region in student.regions]
+            cells = ["    -" if value is None else f"{value:5.3f}" for value in dice]
+            yield f"{names:<{width}}  {'  '.join(cells)}"
+
+
+def _compare(
+    validation: Validation, cases: Sequence[Case], screen: Screen
+) -> Iterator[ComparedCase]:
+    """Compare what can be compared, and tell in a line what cannot."""
+    with screen.progress(len(cases)) as advance:
+        for case in cases:
+            try:
+                compared = validation.compare(case)
+            except (DatasetError, LeftOutError) as error:
+                screen.complain(write_line(case.name, explain(error)), error)
+            else:
+                yield compared
+            advance(case.name)
+
+
+def _find_label(inspection: Inspection, student: Student) -> Scan:
+    """The label of a case from which something can be learnt."""
+    verdict = judge(inspection, modalities=student.modalities, spacing_mm=student.spacing_mm)
+    missing = student.missing(inspection.scans)
+    if verdict.name == REFUSE:
+        raise LeftOutError(verdict.reasons)
+    if missing:
+        raise DatasetError(f"{', '.join(missing)} missing; all sequences are needed to learn from")
+    if inspection.label is None:
+        raise DatasetError("its label cannot be used")
+    return inspection.label
+
+
+def _want(count: int, what: str) -> None:
+    if count < LEAST_CASES:
+        raise DatasetError(f"{count} {what}, {LEAST_CASES} are needed for {LEVEL:.0%} intervals")

@@ -1,0 +1,122 @@
+"""Labelled cases, segmented as `predict` does it, from every subset of sequences that it takes."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from statistics import fmean
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.checks import Inspection
+from data_prep.errors import DatasetError
+from data_prep.scans.grid import Grid, turn_to_ras
+from data_prep.scans.scan import Scan
+from data_prep.schemes import LabelScheme
+from monai_kd.inference.calibration import Calibration, Trust
+from monai_kd.inference.intervals import VolumeCase, find_bound
+from monai_kd.inference.runtimes.choice import Runtime
+from monai_kd.inference.segmenting.agreement import MirroredRuntime, dice, measure_agreement
+from monai_kd.inference.segmenting.segmentation import prepare, segment
+from monai_kd.inference.student import Student
+from monai_kd.inference.volumes import measure_volumes
+
+Masks = NDArray[np.bool_]
+Subset = frozenset[str]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One region of one case: its volumes, and its Dice, None where the truth has no such part."""
+
+    volume: VolumeCase
+    dice: float | None
+
+
+@dataclass(frozen=True)
+class ComparedCase:
+    """One case from every subset of its sequences, and the size of its brain."""
+
+    brain_ml: float
+    seen: Mapping[Subset, Mapping[str, Seen]]
+
+
+def list_subsets(modalities: Sequence[str]) -> Iterator[Subset]:
+    """All but the empty one, the whole first."""
+    for count in range(len(modalities), 0, -1):
+        yield from map(frozenset, combinations(modalities, count))
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """The regions of a label, turned to RAS, on its grid, and their volumes."""
+
+    grid: Grid
+    regions: Mapping[str, Masks]
+    volumes_ml: Mapping[str, float]
+
+
+def read_truth(label: Scan, scheme: LabelScheme) -> Truth:
+    """What a label in the values of `scheme` says."""
+    values = label.values.astype(np.uint8)
+    return Truth(
+        label.grid,
+        _split(turn_to_ras(values, label.affine), scheme),
+        measure_volumes(values, label.affine, scheme),
+    )
+
+
+def compare_case(
+    inspection: Inspection,
+    present: Collection[str],
+    *,
+    truth: Truth,
+    student: Student,
+    runtime: Runtime,
+    most_bytes: int,
+) -> dict[str, Seen]:
+    """Segment a labelled case from the sequences in `present`, and compare each region."""
+    scans = {name: scan for name, scan in inspection.scans.items() if name in present}
+    part = replace(inspection, scans=scans)
+    prepared = prepare(part, student, runtime, most_bytes=most_bytes)
+    first, second = (
+        segment(part, student, opinion, most_bytes=most_bytes, prepared=prepared)
+        for opinion in (runtime, MirroredRuntime(runtime))
+    )
+    reference = first.reference
+    if not truth.grid.is_same(reference.grid):
+        raise DatasetError("the label lies on another grid than the scan; voxelise both alike")
+    found = _split(turn_to_ras(first.label, reference.affine), first.scheme)
+    agreement = measure_agreement(first.regions, second.regions)
+    predicted = measure_volumes(first.label, reference.affine, first.scheme)
+    return {
+        region: Seen(
+            VolumeCase(predicted[region], truth.volumes_ml[region], agreement[region]),
+            dice(found[region], truth.regions[region]) if truth.regions[region].any() else None,
+        )
+        for region in student.regions
+    }
+
+
+def calibrate(cases: Sequence[ComparedCase]) -> Calibration:
+    """Learn from cases that were all compared from the same subsets."""
+    brains = [case.brain_ml for case in cases]
+    subsets = {
+        present: _calibrate([case.seen[present] for case in cases]) for present in cases[0].seen
+    }
+    return Calibration(len(cases), (min(brains), max(brains)), subsets)
+
+
+def _calibrate(cases: Sequence[Mapping[str, Seen]]) -> dict[str, Trust]:
+    trusts = {}
+    for region in cases[0]:
+        parts = [case[region] for case in cases]
+        measured = [part.dice for part in parts if part.dice is not None]
+        bound = find_bound([part.volume for part in parts])
+        agreement = min(part.volume.agreement for part in parts)
+        trusts[region] = Trust(fmean(measured) if measured else None, bound, agreement)
+    return trusts
+
+
+def _split(label: NDArray[np.generic], scheme: LabelScheme) -> dict[str, Masks]:
+    return {region: np.isin(label, values) for region, values in scheme.regions.items()}

@@ -1,0 +1,120 @@
+"""What validation cases told of a student, as its bundle carries it."""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from math import inf, isfinite
+from pathlib import Path
+from typing import Any
+
+from data_prep.errors import DatasetError
+from data_prep.files import write_json
+from monai_kd.inference.intervals import FLOOR_ML, LEVEL, Interval, find_interval
+
+FORMAT = 2
+MARGIN = 1.25  # that a brain may be smaller or larger than those that were seen
+LEEWAY = 0.05  # below the least agreement that was seen
+_BETWEEN = "+"
+
+
+@dataclass(frozen=True)
+class Trust:
+    """How good one region is: its mean Dice, and the bound of its volume's intervals.
+
+    `agreement` is the least on which two opinions of a validation case came.
+    """
+
+    dice: float | None
+    bound: float
+    agreement: float = 0.0
+
+    def interval(self, predicted_ml: float, *, agreement: float = 1.0) -> Interval:
+        """Return where the true volume lies, nine times in ten."""
+        return find_interval(predicted_ml, bound=self.bound, agreement=agreement)
+
+    def knows(self, agreement: float) -> bool:
+        """Tell whether two opinions agree about as well as in the validation cases."""
+        return agreement >= self.agreement - LEEWAY
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The trust in each region, for every subset of sequences that `cases` were segmented from.
+
+    `brain_ml` are the smallest and the largest of their brains: of others nothing was learnt.
+    """
+
+    cases: int
+    brain_ml: tuple[float, float]
+    subsets: Mapping[frozenset[str], Mapping[str, Trust]]
+
+    def knows(self, brain_ml: float) -> bool:
+        """Tell whether a brain is about as large as those of the validation cases."""
+        smallest, largest = self.brain_ml
+        return smallest / MARGIN <= brain_ml <= largest * MARGIN
+
+    def of(self, present: Collection[str]) -> Mapping[str, Trust]:
+        """The trust in a case of which these sequences are there; none where it is not known."""
+        return self.subsets.get(frozenset(present), {})
+
+
+def write_calibration(bundle: Path, calibration: Calibration) -> None:
+    """Write it into the bundle's folder, whole or not at all."""
+    subsets = {
+        _BETWEEN.join(sorted(present)): {name: _tell(trust) for name, trust in regions.items()}
+        for present, regions in calibration.subsets.items()
+    }
+    content = {
+        "format": FORMAT,
+        "level": LEVEL,
+        "floor_ml": FLOOR_ML,
+        "cases": calibration.cases,
+        "brain_ml": [round(ml, 1) for ml in calibration.brain_ml],
+        "subsets": subsets,
+    }
+    write_json(calibration_file(bundle), content)
+
+
+def read_calibration(bundle: Path) -> Calibration | None:
+    """Return what the bundle has learnt of itself, if anything; a DatasetError if it is broken."""
+    file = calibration_file(bundle)
+    if not file.exists():
+        return None
+    try:
+        return _read(json.loads(file.read_bytes()))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DatasetError(
+            f"{file} cannot be used ({error}): run `monai-kd calibrate` again, or remove it"
+        ) from error
+
+
+def calibration_file(bundle: Path) -> Path:
+    """Where a bundle keeps its calibration."""
+    return bundle / "configs" / "calibration.json"
+
+
+def _tell(trust: Trust) -> dict[str, float | None]:
+    bound = round(trust.bound, 5) if isfinite(trust.bound) else None
+    dice = None if trust.dice is None else round(trust.dice, 4)
+    return {"dice": dice, "bound": bound, "agreement": round(trust.agreement, 4)}
+
+
+def _read(content: Mapping[str, Any]) -> Calibration:
+    found = (content["format"], content["level"], content["floor_ml"])
+    if found != (FORMAT, LEVEL, FLOOR_ML):
+        raise ValueError("it is of another version")
+    subsets = {
+        frozenset(names.split(_BETWEEN)): {name: _trust(told) for name, told in regions.items()}
+        for names, regions in content["subsets"].items()
+    }
+    smallest, largest = map(float, content["brain_ml"])
+    return Calibration(int(content["cases"]), (smallest, largest), subsets)
+
+
+def _trust(told: Mapping[str, float | None]) -> Trust:
+    dice, bound, agreement = told["dice"], told["bound"], told["agreement"]
+    return Trust(
+        None if dice is None else float(dice),
+        inf if bound is None else float(bound),
+        float(agreement or 0),
+    )

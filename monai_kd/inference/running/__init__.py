@@ -1,0 +1,1 @@
+"""The command: options, plan, batch, one case after another."""

@@ -1,0 +1,165 @@
+"""Case after case: one that fails is told in a line and left out, the others go on."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from data_prep.files import write_json
+from monai_kd.inference.judging.failures import explain, is_full, write_line
+from monai_kd.inference.judging.verdict import CHECK
+from monai_kd.inference.requests.opened_case import OpenedCase
+from monai_kd.inference.requests.requests import Request
+from monai_kd.inference.results.record import REGIONS, build_refusal
+from monai_kd.inference.results.result_files import ResultFiles
+from monai_kd.inference.screen import Screen
+from monai_kd.inference.student import Student
+
+FINE, SOME_FAILED, NOTHING_DONE, INTERRUPTED = 0, 1, 3, 130
+
+Record = dict[str, Any]
+Finish = Callable[[OpenedCase, Callable[[str], None]], Record]
+Afterwards = Callable[[OpenedCase, Record], None]
+
+
+@dataclass
+class Tally:
+    """How many cases came to what; `whole` counts those that an earlier run had done."""
+
+    whole: int = 0
+    doubtful: int = 0
+    failed: int = 0
+    untried: int = 0
+    reports_failed: int = 0
+    interrupted: bool = field(default=False)
+
+    def count(self, record: Record) -> None:
+        """Count a whole result."""
+        self.whole += 1
+        self.doubtful += record["verdict"] == CHECK
+
+    def exit_code(self, *, strict: bool = False) -> int:
+        """0 fine, 1 some failed (or, if strict, are to be checked), 3 none whole, 130 stopped."""
+        if self.interrupted:
+            return INTERRUPTED
+        if self.failed and not self.whole:
+            return NOTHING_DONE
+        lacking = self.failed or self.untried or self.reports_failed
+        return SOME_FAILED if lacking or (strict and self.doubtful) else FINE
+
+
+def run_batch(
+    cases: Iterable[tuple[Request, "Future[OpenedCase]"]],
+    total: int,
+    *,
+    finish: Finish,
+    afterwards: Afterwards,
+    leave_out: Callable[[str, Exception], None],
+    tally: Tally,
+    screen: Screen,
+) -> None:
+    """`finish` each of the `total` cases and, after its record is there, do `afterwards`.
+
+    Where the disk is full the rest is not tried. An interrupt ends the batch between two writes.
+    """
+    remaining = total
+    try:
+        with catch_first_interrupt(), screen.progress(remaining) as advance:
+            for request, pending in cases:
+                full = _run_one(request, pending, finish, afterwards, leave_out, tally, screen)
+                del pending
+                remaining -= 1
+                advance(request.name)
+                if full:
+                    break
+    except KeyboardInterrupt:
+        tally.interrupted = True
+    tally.untried += remaining
+
+
+def _run_one(
+    request: Request,
+    pending: "Future[OpenedCase]",
+    finish: Finish,
+    afterwards: Afterwards,
+    leave_out: Callable[[str, Exception], None],
+    tally: Tally,
+    screen: Screen,
+) -> bool:
+    """Do one case; return whether the disk is full."""
+    opened: OpenedCase | None = None
+    try:
+        opened = pending.result()
+        record = finish(opened, screen.say)
+        tally.count(record)
+        screen.say(describe_result(record))
+    except Exception as error:  # whatever is wrong with one case must not end the others
+        tally.failed += 1
+        leave_out(request.name, error)
+        if opened is not None:
+            opened.close()
+        return is_full(error)
+    try:
+        afterwards(opened, record)
+    except Exception as error:
+        tally.reports_failed += 1
+        screen.complain(write_line(f"{request.name}, report", explain(error)), error)
+        return is_full(error)
+    finally:
+        opened.close()
+    return False
+
+
+def leave_out_case(
+    name: str, error: Exception, *, files: ResultFiles, student: Student, screen: Screen
+) -> None:
+    """Tell in one line why a case has no result, and write it down."""
+    reasons = explain(error)
+    screen.complain(write_line(name, reasons), error)
+    with suppress(OSError):  # the line was told
+        files.clear()
+        if not is_full(error):
+            write_json(files.left_out, build_refusal(name, reasons, student))
+
+
+def describe_result(record: Record) -> str:
+    """The volumes and the verdict, with its first reason, in one line."""
+    volumes = record["volumes_ml"]
+    told = [_describe_volume(region, volumes[region]) for region in REGIONS if region in volumes]
+    told[:1] = [f"{first} ml" for first in told[:1]]
+    verdict = record["verdict"]
+    if verdict == CHECK and record["reasons"]:
+        reason = record["reasons"][0]
+        place = f"{reason['file']}: " if reason["file"] else ""
+        verdict += f": {place}{reason['text']} [{reason['code']}]"
+    return f"{record['case']}  {'  '.join(told)}   {verdict}"
+
+
+def _describe_volume(region: str, volume: dict[str, float | None]) -> str:
+    value, low, high = volume["value"], volume["low"], volume["high"]
+    between = f" [{low:.1f}-{high:.1f}]" if low is not None and high is not None else ""
+    return f"{region} {value:.1f}{between}"
+
+
+@contextmanager
+def catch_first_interrupt() -> Iterator[None]:
+    """Let the first Ctrl-C raise a KeyboardInterrupt, and ignore those that follow it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise
+    else:
+        signal.signal(signal.SIGINT, previous)

@@ -1,0 +1,122 @@
+"""What can be said to the command `predict`."""
+
+import argparse
+import re
+from pathlib import Path
+
+from data_prep.case import MODALITIES
+from monai_kd.inference.budget import parse_size
+from monai_kd.inference.running.lock import Shard
+from monai_kd.inference.running.torchrun import shard_of_torchrun
+
+LABELS = ("brats2023", "brats2021", "msd")
+RUNTIMES = ("auto", "openvino", "onnxruntime", "torch")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add all options of `predict`."""
+    _add_inputs(parser)
+    _add_outputs(parser)
+    _add_machine(parser)
+    _add_manner(parser)
+
+
+def _add_inputs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "inputs",
+        type=Path,
+        nargs="*",
+        metavar="INPUT",
+        help="a folder of one case or of many, a 4D file, or a folder of DICOM",
+    )
+    for modality in MODALITIES:
+        parser.add_argument(
+            f"--{modality}",
+            type=Path,
+            metavar="FILE",
+            help=f"the {modality} scan; with a folder of DICOM, its series",
+        )
+    parser.add_argument(
+        "--order",
+        metavar="M,M,...",
+        help="sequences of numbered files or of channels, as in t1,t1ce,t2,flair",
+    )
+    parser.add_argument(
+        "--coregister",
+        action="store_true",
+        help="register sequences that lie apart to the first of t1ce, t1, t2, flair",
+    )
+    parser.add_argument(
+        "--bundle", type=Path, required=True, metavar="DIR", help="the folder of the student"
+    )
+
+
+def _add_outputs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="OUT", help="the folder for the results"
+    )
+    parser.add_argument(
+        "--labels", choices=LABELS, default=LABELS[0], help="values of the mask (%(default)s)"
+    )
+    parser.add_argument(
+        "--probabilities", action="store_true", help="write the probability of each region, too"
+    )
+    parser.add_argument(
+        "--uncertainty", action="store_true", help="write how undecided the student is, too"
+    )
+    parser.add_argument(
+        "--report",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="write a page for each case",
+    )
+
+
+def _add_machine(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--runtime", choices=RUNTIMES, default=RUNTIMES[0], help="what computes (%(default)s)"
+    )
+    parser.add_argument("--threads", type=_count, metavar="N", help="threads (all that are ours)")
+    parser.add_argument(
+        "--max-ram", type=parse_size, metavar="SIZE", help="memory to use, as 6G (what is free)"
+    )
+    parser.add_argument(
+        "--shard",
+        type=_shard,
+        default=shard_of_torchrun(),
+        metavar="I/N",
+        help="do every N-th case from the I-th on, as one of N runs into the same folder; torchrun "
+        "sets it for each of its processes",
+    )
+
+
+def _add_manner(parser: argparse.ArgumentParser) -> None:
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument(
+        "--continue",
+        dest="goes_on",
+        action="store_true",
+        help="keep results that are whole and of the same scans and bundle",
+    )
+    existing.add_argument("--overwrite", action="store_true", help="replace results")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="tell what would be done; write nothing"
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="exit with 1 if a case is to be checked"
+    )
+    parser.add_argument("--debug", action="store_true", help="tell where in the code it failed")
+    parser.add_argument("--quiet", action="store_true", help="tell failures only")
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or not 0 < int(text) <= 1024:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number from 1 to 1024")
+    return int(text)
+
+
+def _shard(text: str) -> Shard:
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected I/N with I from 1 to N, as in 2/4")
+    return Shard(int(match[1]), int(match[2]))

@@ -1,0 +1,1 @@
+"""Who runs the network: OpenVINO, ONNX Runtime or torch."""

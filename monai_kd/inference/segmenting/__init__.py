@@ -1,0 +1,1 @@
+"""From a case's scans to its mask."""

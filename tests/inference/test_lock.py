@@ -1,0 +1,104 @@
+import errno
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from data_prep import DatasetError
+from monai_kd.inference.running import lock
+from monai_kd.inference.running.lock import WHOLE, Shard, hold_folder
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from monai_kd.inference.running.lock import hold_folder, Shard
+with hold_folder(Path(sys.argv[1]), Shard(int(sys.argv[2]), int(sys.argv[3]))):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    started = []
+
+    def start(shard):
+        command = [sys.executable, "-c", HOLD, str(tmp_path), str(shard.number), str(shard.count)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert process.stdout.readline() == "held\n"
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def _try(folder, shard=WHOLE):
+    with hold_folder(folder, shard):
+        return True
+
+
+def test_a_folder_is_free_again_and_clean_afterwards(tmp_path):
+    assert _try(tmp_path)
+    assert _try(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_second_run_is_refused_and_the_first_is_named(tmp_path, holder):
+    process = holder(WHOLE)
+    with pytest.raises(DatasetError, match=f"in use by process {process.pid} "):
+        _try(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "both"),
+    [
+        (Shard(1, 2), Shard(2, 2), True),
+        (Shard(1, 2), Shard(1, 2), False),
+        (Shard(1, 2), Shard(2, 3), False),
+        (Shard(1, 2), WHOLE, False),
+        (WHOLE, Shard(1, 2), False),
+    ],
+)
+def test_only_shards_of_one_batch_share_a_folder(tmp_path, holder, first, second, both):
+    holder(first)
+    if both:
+        assert _try(tmp_path, second)
+    else:
+        with pytest.raises(DatasetError, match="in use"):
+            _try(tmp_path, second)
+
+
+def test_a_killed_run_leaves_no_lock_standing(tmp_path, holder):
+    process = holder(WHOLE)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert (tmp_path / ".predict.lock").exists()
+    assert _try(tmp_path)
+
+
+def _refuse(descriptor: int, operation: int) -> None:
+    raise OSError(errno.ENOLCK, "No locks available")
+
+
+def test_without_locks_of_the_kernel_a_living_process_keeps_and_a_dead_one_does_not(
+    tmp_path, holder, monkeypatch
+):
+    process = holder(WHOLE)
+    monkeypatch.setattr(lock.fcntl, "flock", _refuse)
+    with pytest.raises(DatasetError, match="in use"):
+        _try(tmp_path)
+    process.kill()
+    process.wait()
+    assert _try(tmp_path)
+
+
+def test_without_locks_of_the_kernel_another_machine_is_believed(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock.fcntl, "flock", _refuse)
+    (tmp_path / ".predict.lock").write_text(f"{os.getpid() + 1} elsewhere\n")
+    with pytest.raises(DatasetError, match="on elsewhere"):
+        _try(tmp_path)

@@ -1,0 +1,180 @@
+import csv
+import json
+
+import pytest
+
+from data_prep.case import Case, ImageFile
+from data_prep.files import write_json
+from data_prep.schemes import BRATS2023
+from monai_kd.inference.intervals import Interval
+from monai_kd.inference.judging.verdict import Reason, Verdict
+from monai_kd.inference.results.record import build_record, build_refusal, tool_name
+from monai_kd.inference.results.result_files import ResultFiles, find_change, read_record
+from monai_kd.inference.results.summary import write_summary
+from monai_kd.inference.runtimes.choice import open_runtime
+from monai_kd.inference.segmenting.segmentation import segment, write_label
+from monai_kd.inference.volumes import measure_volumes
+
+KEYS = [
+    *(
+        "format",
+        "case",
+        "verdict",
+        "reasons",
+        "sequences",
+        "empty",
+        "missing",
+        "labels",
+        "volumes_ml",
+    ),
+    *("agreement", "expected_dice", "lesions", "grid", "provenance", "notice"),
+]
+
+
+@pytest.fixture(scope="module")
+def runtime(student):
+    return open_runtime(student, threads=1)
+
+
+@pytest.fixture(scope="module")
+def segmentation(inspection, student, runtime):
+    return segment(inspection, student, runtime, most_bytes=2**32)
+
+
+@pytest.fixture(scope="module")
+def build(inspection, segmentation, student, runtime):
+    volumes = measure_volumes(
+        segmentation.label, segmentation.reference.affine, segmentation.scheme
+    )
+
+    def build(**more):
+        told = {"verdict": Verdict("PASS", ()), "student": student, "runtime": runtime}
+        told |= {"scheme": BRATS2023, "volumes": volumes, **more}
+        return build_record(inspection, segmentation, **told)
+
+    return build
+
+
+@pytest.fixture
+def whole(build, inspection, segmentation, tmp_path):
+    files = ResultFiles(tmp_path, inspection.case.name)
+    write_label(segmentation, files.label, BRATS2023)
+    write_json(files.record, build())
+    return files
+
+
+def test_a_record_has_all_keys_in_order_and_comes_back_from_json(build):
+    record = build()
+    assert list(record) == KEYS
+    assert json.loads(json.dumps(record, allow_nan=False)) == record
+
+
+def test_volumes_are_nested_as_the_regions_are(build):
+    volumes = {region: v["value"] for region, v in build()["volumes_ml"].items()}
+    assert volumes["WT"] >= volumes["TC"] >= volumes["ET"] >= 0
+    assert volumes["WT"] > 0
+
+
+def test_an_endless_interval_is_none(build):
+    intervals = {"WT": Interval(1.0, 2.0), "TC": Interval(0.0, float("inf"))}
+    volumes = build(intervals=intervals)["volumes_ml"]
+    assert (volumes["WT"]["low"], volumes["WT"]["high"]) == (1.0, 2.0)
+    assert volumes["TC"]["low"] is volumes["TC"]["high"] is volumes["ET"]["low"] is None
+
+
+def test_sequences_are_told_by_name_and_hash_and_never_by_path(build, inspection):
+    record = build()
+    assert set(record["sequences"]) == set(inspection.scans)
+    hashes = {path.name: digest for path, digest in inspection.hashes.items()}
+    for told in record["sequences"].values():
+        assert told["sha256"] == hashes[told["file"]]
+    assert str(inspection.case.files[0].parent) not in json.dumps(record)
+
+
+def test_a_whole_result_of_the_same_scans_is_still_true(whole, inspection, student):
+    told = {"tool": tool_name(), "bundle_sha256": student.sha256, "scheme": "brats2023"}
+    assert find_change(whole, inspection.case, **told) is None
+
+
+@pytest.mark.parametrize(
+    ("spoil", "change"),
+    [
+        (lambda files: files.record.write_text("{"), "not whole"),
+        (lambda files: files.record.write_text("[]"), "not whole"),
+        (lambda files: files.label.unlink(), "is absent"),
+    ],
+)
+def test_what_is_not_whole_is_made_again(whole, inspection, student, spoil, change):
+    spoil(whole)
+    told = {"tool": tool_name(), "bundle_sha256": student.sha256, "scheme": "brats2023"}
+    assert change in find_change(whole, inspection.case, **told)
+
+
+def test_another_bundle_or_scheme_is_a_change(whole, inspection, student):
+    told = {"tool": tool_name(), "bundle_sha256": student.sha256, "scheme": "brats2023"}
+    changes = {
+        "bundle_sha256": "made with another bundle",
+        "scheme": "made with other --labels",
+        "tool": "made with another version of this program",
+    }
+    for name, change in changes.items():
+        assert find_change(whole, inspection.case, **told | {name: "0"}) == change
+
+
+def test_a_sequence_more_is_a_change(whole, inspection, student):
+    told = {"tool": tool_name(), "bundle_sha256": student.sha256, "scheme": "brats2023"}
+    record = json.loads(whole.record.read_text())
+    record["missing"] = ["t2"]
+    del record["sequences"]["t2"]
+    whole.record.write_text(json.dumps(record))
+    assert find_change(whole, inspection.case, **told) == "made from other sequences"
+
+
+def test_a_changed_or_missing_scan_is_named(whole, inspection, student, tmp_path):
+    (tmp_path / "new.nii.gz").write_bytes(b"another")
+    told = {"tool": tool_name(), "bundle_sha256": student.sha256, "scheme": "brats2023"}
+    case = inspection.case
+    for file in ("new.nii.gz", "absent.nii.gz"):
+        images = {**case.images, "t2": ImageFile(tmp_path / file)}
+        changed = Case(case.name, case.patient, case.grade, images, None)
+        assert find_change(whole, changed, **told) == f"{file} has changed"
+
+
+def test_clearing_leaves_the_files_of_other_cases(tmp_path):
+    names = ("a*.json", "a*_seg.nii.gz", "a*_WT_probability.nii.gz", "ab_WT_probability.nii.gz")
+    for name in names:
+        (tmp_path / name).touch()
+    ResultFiles(tmp_path, "a*").clear()
+    assert [path.name for path in tmp_path.iterdir()] == ["ab_WT_probability.nii.gz"]
+
+
+def test_a_summary_lists_whole_and_left_out_cases_and_no_others(whole, student):
+    reason = Reason("E102", "error", "t2.nii.gz", "0 bytes - copy it again")
+    write_json(ResultFiles(whole.folder, "b").left_out, build_refusal("b", [reason], student))
+    (whole.folder / "package.json").write_text('{"name": "not ours"}')
+    assert write_summary(whole.folder) == 2
+    with (whole.folder / "summary.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["case"], row["verdict"]) for row in rows] == [
+        (whole.case, "PASS"),
+        ("b", "REFUSE"),
+    ]
+    assert rows[1]["reasons"] == "t2.nii.gz: 0 bytes - copy it again [E102]"
+    assert float(rows[0]["WT_ml"]) == read_record(whole.record)["volumes_ml"]["WT"]["value"]
+
+
+def test_names_are_escaped_on_the_page_and_no_formula_in_the_table(student, tmp_path):
+    for name in ("<script>alert(1)<", "=1+1"):
+        reason = Reason("E509", "error", "<b>", "odd")
+        record = build_refusal(name, [reason], student)
+        write_json(ResultFiles(tmp_path, str(len(name))).left_out, record)
+    write_summary(tmp_path)
+    page = (tmp_path / "index.html").read_text()
+    assert "<script" not in page
+    assert "&lt;script&gt;alert(1)&lt;" in page
+    assert "\n'=1+1," in (tmp_path / "summary.csv").read_text()
+
+
+def test_one_case_needs_no_summary(whole):
+    assert write_summary(whole.folder) == 1
+    assert not (whole.folder / "summary.csv").exists()

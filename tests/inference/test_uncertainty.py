@@ -1,0 +1,108 @@
+"""What a run tells of how sure it is, and of windows it had to take."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from data_prep.case import Dataset
+from data_prep.checks import Inspection
+from data_prep.scans.scan import read_scan
+from monai_kd import cli
+from monai_kd.inference.running.case_run import join_opinions, tell_windows
+from monai_kd.inference.runtimes.choice import Runtime, open_runtime
+from monai_kd.inference.segmenting import windows
+from monai_kd.inference.segmenting.segmentation import Segmentation, segment, write_uncertainty
+from monai_kd.inference.student import Student, read_student
+
+PLENTY = 2**32
+
+
+@pytest.fixture(scope="module")
+def skilled(trained_bundle: Path) -> Student:
+    return read_student(trained_bundle)
+
+
+@pytest.fixture(scope="module")
+def runtime(skilled: Student) -> Runtime:
+    return open_runtime(skilled, name="torch", threads=1)
+
+
+@pytest.fixture(scope="module")
+def found(inspection: Inspection, skilled: Student, runtime: Runtime) -> Segmentation:
+    return segment(inspection, skilled, runtime, most_bytes=PLENTY, keep_probabilities=True)
+
+
+def _write(found: Segmentation, path: Path) -> np.ndarray:
+    write_uncertainty(found, join_opinions(found, None), path)
+    return np.asarray(nibabel.load(path).dataobj)
+
+
+def test_uncertainty_lies_on_the_voxels_of_the_mask(found: Segmentation, tmp_path: Path) -> None:
+    doubt = _write(found, tmp_path / "doubt.nii.gz")
+    scan = read_scan(tmp_path / "doubt.nii.gz")
+    np.testing.assert_array_equal(scan.affine, found.reference.affine)
+    assert scan.header["sform_code"] == found.reference.header["sform_code"]
+    assert (doubt.dtype, doubt.shape, doubt.max() <= 100) == (np.uint8, found.label.shape, True)
+
+
+def test_uncertainty_is_largest_where_the_mask_ends(found: Segmentation, tmp_path: Path) -> None:
+    doubt = _write(found, tmp_path / "doubt.nii.gz")
+    marked = found.label > 0
+    rim = marked & ~np.roll(marked, 1, axis=0)
+    assert doubt[rim].mean() > doubt[marked & ~rim].mean() > doubt[~marked].mean()
+
+
+def test_opinions_that_differ_are_undecided(found: Segmentation) -> None:
+    other = {name: 1 - chance for name, chance in found.probabilities.items()}
+    joined = join_opinions(found, replace(found, probabilities=other))
+    assert all(np.allclose(chance, 0.5) for chance in joined.values())
+
+
+def test_a_brain_seen_in_parts_is_to_be_checked(
+    inspection: Inspection,
+    skilled: Student,
+    runtime: Runtime,
+    found: Segmentation,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(windows, "LEAST_EDGE", 4)
+    monkeypatch.setattr(windows, "BASE_BYTES", 0)
+    few = runtime.bytes_per_voxel * found.regions["WT"].size // 2
+    parts = segment(inspection, skilled, runtime, most_bytes=few)
+    (reason,) = tell_windows(parts)
+    assert reason.text.startswith(f"segmented in {parts.windows} windows for want of memory")
+    assert parts.windows > 1 == found.windows
+    assert tell_windows(found) == []
+
+
+def _predict(dataset: Dataset, bundle: Path, out: Path, *words: str) -> dict:
+    folder = dataset.cases[0].images["t1ce"].path.parent
+    fixed = ["-o", str(out), "--bundle", str(bundle), "--threads", "1"]
+    assert cli.main(["predict", str(folder), *fixed, *words]) == 0
+    return json.loads((out / f"{folder.name}.json").read_text())
+
+
+def test_uncertainty_is_written_and_told_if_asked_for(
+    dataset: Dataset, trained_bundle: Path, tmp_path: Path
+) -> None:
+    record = _predict(dataset, trained_bundle, tmp_path / "out", "--uncertainty")
+    assert (tmp_path / "out" / record["uncertainty"]["file"]).is_file()
+    page = (tmp_path / "out" / f"{record['case']}_report.html").read_text()
+    assert "Uncertainty <input" in page
+    assert not list((tmp_path / "out").glob("*_probability.nii.gz"))
+
+
+def test_lesions_always_have_a_confidence_and_boxes_in_the_mask(
+    dataset: Dataset, trained_bundle: Path, tmp_path: Path
+) -> None:
+    record = _predict(dataset, trained_bundle, tmp_path / "out", "--no-report")
+    mask = np.asarray(nibabel.load(tmp_path / "out" / f"{record['case']}_seg.nii.gz").dataobj)
+    largest = max(record["lesions"], key=lambda lesion: lesion["volume_ml"])
+    inside = tuple(slice(low, high) for low, high in largest["box_voxels"])
+    assert all(0.5 < lesion["confidence"] <= 1 for lesion in record["lesions"])
+    assert np.count_nonzero(mask[inside]) >= largest["volume_ml"] * 1000 - 1
+    assert "uncertainty" not in record
