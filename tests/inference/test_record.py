@@ -5,9 +5,11 @@ import pytest
 
 from data_prep.case import Case, ImageFile
 from data_prep.files import write_json
+from data_prep.findings import Finding
+from data_prep.rules import Rule
 from data_prep.schemes import BRATS2023
 from monai_kd.inference.intervals import Interval
-from monai_kd.inference.judging.verdict import Reason, Verdict
+from monai_kd.inference.judging.verdict import Verdict
 from monai_kd.inference.results.record import build_record, build_refusal, tool_name
 from monai_kd.inference.results.result_files import ResultFiles, find_change, read_record
 from monai_kd.inference.results.summary import write_summary
@@ -149,7 +151,7 @@ def test_clearing_leaves_the_files_of_other_cases(tmp_path):
 
 
 def test_a_summary_lists_whole_and_left_out_cases_and_no_others(whole, student):
-    reason = Reason("E102", "error", "t2.nii.gz", "0 bytes - copy it again")
+    reason = Finding(Rule.EMPTY_FILE, "b", "t2.nii.gz", "0 bytes")
     write_json(ResultFiles(whole.folder, "b").left_out, build_refusal("b", [reason], student))
     (whole.folder / "package.json").write_text('{"name": "not ours"}')
     assert write_summary(whole.folder) == 2
@@ -159,13 +161,13 @@ def test_a_summary_lists_whole_and_left_out_cases_and_no_others(whole, student):
         (whole.case, "PASS"),
         ("b", "REFUSE"),
     ]
-    assert rows[1]["reasons"] == "t2.nii.gz: 0 bytes - copy it again [E102]"
+    assert rows[1]["reasons"] == "t2.nii.gz: 0 bytes - copy or download it again [E102]"
     assert float(rows[0]["WT_ml"]) == read_record(whole.record)["volumes_ml"]["WT"]["value"]
 
 
 def test_names_are_escaped_on_the_page_and_no_formula_in_the_table(student, tmp_path):
     for name in ("<script>alert(1)<", "=1+1"):
-        reason = Reason("E509", "error", "<b>", "odd")
+        reason = Finding(Rule.ODD_NAME, name, "<b>", "odd")
         record = build_refusal(name, [reason], student)
         write_json(ResultFiles(tmp_path, str(len(name))).left_out, record)
     write_summary(tmp_path)

@@ -10,6 +10,7 @@ from data_prep.case import Case, Dataset
 from data_prep.checks import Inspection, inspect_case
 from data_prep.command_line import add_source, find_source
 from data_prep.errors import DatasetError
+from data_prep.findings import LeftOutError
 from data_prep.scans.scan import Scan
 from data_prep.schemes import LabelScheme
 from monai_kd.inference.budget import count_threads, measure_free_memory
@@ -22,7 +23,7 @@ from monai_kd.inference.calibrating.validation import (
 )
 from monai_kd.inference.calibration import Calibration, calibration_file, write_calibration
 from monai_kd.inference.intervals import LEVEL
-from monai_kd.inference.judging.failures import LeftOutError, explain, write_line
+from monai_kd.inference.judging.failures import explain, write_line
 from monai_kd.inference.judging.verdict import REFUSE, judge
 from monai_kd.inference.runtimes.choice import Runtime, open_runtime
 from monai_kd.inference.screen import Screen
@@ -122,7 +123,7 @@ def _compare(
             try:
                 compared = validation.compare(case)
             except (DatasetError, LeftOutError) as error:
-                screen.complain(write_line(case.name, explain(error)), error)
+                screen.complain(write_line(explain(error, case.name)), error)
             else:
                 yield compared
             advance(case.name)

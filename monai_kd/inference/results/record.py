@@ -7,15 +7,16 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from math import isfinite
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from data_prep.checks import Inspection
+from data_prep.findings import Finding
 from data_prep.schemes import LabelScheme
 from monai_kd.inference.intervals import Interval
-from monai_kd.inference.judging.verdict import REFUSE, Reason, Verdict
+from monai_kd.inference.judging.verdict import REFUSE, Verdict
 from monai_kd.inference.results.lesions import Lesion
 from monai_kd.inference.results.result_files import FORMAT
 from monai_kd.inference.runtimes.choice import Runtime
@@ -51,7 +52,7 @@ def build_record(  # noqa: PLR0913  (what is known of a case, from all who know 
         "format": FORMAT,
         "case": inspection.case.name,
         "verdict": verdict.name,
-        "reasons": [reason.as_dict() for reason in verdict.reasons],
+        "reasons": _describe_reasons(verdict.reasons),
         "sequences": _describe_sequences(inspection, origins or {}),
         "empty": _describe_empty(inspection),
         "missing": student.missing(inspection.scans),
@@ -85,13 +86,13 @@ def build_record(  # noqa: PLR0913  (what is known of a case, from all who know 
     }
 
 
-def build_refusal(case: str, reasons: Sequence[Reason], student: Student) -> dict[str, Any]:
+def build_refusal(case: str, reasons: Sequence[Finding], student: Student) -> dict[str, Any]:
     """Return the record of a case that has no segmentation."""
     return {
         "format": FORMAT,
         "case": case,
         "verdict": REFUSE,
-        "reasons": [reason.as_dict() for reason in reasons],
+        "reasons": _describe_reasons(reasons),
         "provenance": {
             "tool": tool_name(),
             "bundle": _describe_bundle(student),
@@ -120,6 +121,19 @@ def peak_memory_mib() -> int | None:
         return None
     unit = 1 if platform.system() == "Darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit // 2**20
+
+
+def _describe_reasons(findings: Sequence[Finding]) -> list[dict[str, str]]:
+    """Of a file its name alone: a path may name the patient, or who works here."""
+    return [
+        {
+            "code": finding.rule.code,
+            "severity": finding.severity,
+            "file": PurePosixPath(finding.file).name,
+            "text": finding.text,
+        }
+        for finding in findings
+    ]
 
 
 def _describe_sequences(

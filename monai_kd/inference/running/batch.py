@@ -107,7 +107,7 @@ def _run_one(
         afterwards(opened, record)
     except Exception as error:
         tally.reports_failed += 1
-        screen.complain(write_line(f"{request.name}, report", explain(error)), error)
+        screen.complain(write_line(explain(error, f"{request.name}, report")), error)
         return is_full(error)
     finally:
         opened.close()
@@ -118,8 +118,8 @@ def leave_out_case(
     name: str, error: Exception, *, files: ResultFiles, student: Student, screen: Screen
 ) -> None:
     """Tell in one line why a case has no result, and write it down."""
-    reasons = explain(error)
-    screen.complain(write_line(name, reasons), error)
+    reasons = explain(error, name)
+    screen.complain(write_line(reasons), error)
     with suppress(OSError):  # the line was told
         files.clear()
         if not is_full(error):

@@ -13,18 +13,20 @@ from numpy.typing import NDArray
 from data_prep.checks import Inspection
 from data_prep.errors import DatasetError
 from data_prep.files import write_json
+from data_prep.findings import Finding
+from data_prep.rules import Rule
 from data_prep.scans.grid import Grid
 from data_prep.schemes import LabelScheme
 from monai_kd.inference.calibration import Calibration, Trust
 from monai_kd.inference.judging.judging import (
     check_names,
     describe_opened,
+    judge_agreement,
     judge_case,
-    tell_disagreement,
-    tell_windows,
+    judge_windows,
 )
 from monai_kd.inference.judging.twins import Twins
-from monai_kd.inference.judging.verdict import Reason, Verdict
+from monai_kd.inference.judging.verdict import Verdict
 from monai_kd.inference.requests.opened_case import OpenedCase
 from monai_kd.inference.results.dicom_segmentation import Algorithm, write_dicom_segmentation
 from monai_kd.inference.results.lesions import Lesion, find_lesions
@@ -94,7 +96,10 @@ class CaseRun:
         agreement = measure_agreement(segmentation.regions, second.regions) if second else {}
         trusts = self._find_trusts(opened.ready)
         verdict = verdict.with_reasons(
-            [*tell_windows(segmentation, second), *tell_disagreement(agreement, trusts)]
+            [
+                *judge_windows(opened.request.name, segmentation, second),
+                *judge_agreement(opened.request.name, agreement, trusts),
+            ]
         )
         files = ResultFiles(self.output, opened.request.name)
         files.clear()
@@ -149,8 +154,8 @@ class CaseRun:
                 algorithm=Algorithm(student.name, student.version, student.sha256),
             )
         except DatasetError as error:
-            reason = Reason("W704", "warning", "", f"no DICOM segmentation: {error}")
-            return verdict.with_reasons([reason])
+            detail, name = f"no DICOM segmentation: {error}", opened.request.name
+            return verdict.with_reasons([Finding(Rule.NO_DICOM_MASK, name, "", detail, advice="")])
         return verdict
 
     def _ask_again(

@@ -15,9 +15,11 @@ from data_prep.command_line import read_order
 from data_prep.errors import DatasetError
 from data_prep.registration.coregistration import write_registered
 from data_prep.registration.registration import load_simpleitk
+from data_prep.rules import Rule
 from data_prep.schemes import choose_scheme
 from monai_kd.inference.budget import choose_budget, count_threads
 from monai_kd.inference.calibration import Calibration, read_calibration
+from monai_kd.inference.judging.failures import explain, write_line
 from monai_kd.inference.judging.judging import UNCALIBRATED
 from monai_kd.inference.judging.twins import Twins
 from monai_kd.inference.requests.opened_case import OpenedCase, open_case, read_ahead
@@ -161,7 +163,7 @@ def _read_calibration(student: Student, screen: Screen) -> Calibration | None:
     """Say once where nothing is known of how good the student is."""
     calibration = read_calibration(student.folder)
     if calibration is None:
-        screen.say(UNCALIBRATED)
+        screen.say(f"{UNCALIBRATED} - {Rule.UNCALIBRATED.fix}")
     return calibration
 
 
@@ -201,7 +203,7 @@ def _close(options: argparse.Namespace, tally: Tally, screen: Screen) -> int:
     try:
         write_summary(options.output)
     except OSError as error:
-        screen.complain(f"ERROR summary.csv: {error.strerror} - make room [E701]", error)
+        screen.complain(write_line(explain(error, "summary.csv")), error)
         tally.reports_failed += 1
     total = tally.whole + tally.failed + tally.untried
     goes_on = "the same command with --continue goes on"

@@ -52,7 +52,7 @@ def rehearse(
                 opened.close()
         except Exception as error:  # as in the run itself
             tally.failed += 1
-            screen.complain(write_line(request.name, explain(error)), error)
+            screen.complain(write_line(explain(error, request.name)), error)
         del pending
     can = f"{tally.whole} of {len(requests)} cases can be segmented"
     screen.say(f"{can}, in about {total:.1f} s, reports apart")
@@ -73,7 +73,7 @@ def _judge(
     verdict = judge_case(opened, student, calibration).with_reasons(alike)
     for reason in verdict.reasons:
         if reason.severity != "note":
-            screen.say("  " + write_line(opened.request.name, [reason]))
+            screen.say(f"  {reason}")
     return verdict
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.errors import DatasetError
+from data_prep.rules import Rule
 from data_prep.schemes import LabelScheme
 from monai_kd.inference.judging.twins import Twins
 from monai_kd.inference.requests.opened_case import open_case
@@ -76,7 +77,7 @@ def _had_dicom(files: ResultFiles) -> bool:
     """Tell whether a mask in DICOM belongs to the result."""
     record = read_record(files.record) or {}
     from_dicom = any("series" in one for one in record.get("sequences", {}).values())
-    refused = any(reason["code"] == "W704" for reason in record.get("reasons", ()))
+    refused = any(reason["code"] == Rule.NO_DICOM_MASK.code for reason in record.get("reasons", ()))
     return from_dicom and not refused
 
 
