@@ -26,7 +26,8 @@ from data_prep.checks import inspect_case
 from data_prep.files import write_bytes
 from data_prep.layouts import find_dataset
 from data_prep.schemes import BRATS2023
-from monai_kd.inference.runtimes.choice import Runtime, open_runtime
+from monai_kd.inference.runtimes.choice import open_runtime
+from monai_kd.inference.runtimes.runtime import Runtime
 from monai_kd.inference.segmenting.segmentation import segment, write_label
 from monai_kd.inference.student import Student, read_student
 

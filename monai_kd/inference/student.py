@@ -23,7 +23,7 @@ STEPS: tuple[tuple[str, Facts | None], ...] = (
     ("CropForegroundd", None),
     ("NormalizeBraind", {}),
 )
-MEND = "pack or copy the bundle again"
+FIX = "pack or copy the bundle again"
 Triple = tuple[int, int, int]
 
 
@@ -83,7 +83,7 @@ def read_student(folder: Path) -> Student:
         return _gather(folder, config, metadata)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DatasetError(
-            f"{folder} describes no student that can be run here ({_tell(error)}): {MEND}"
+            f"{folder} describes no student that can be run here ({_tell(error)}): {FIX}"
         ) from error
 
 
@@ -108,13 +108,13 @@ def _gather(folder: Path, config: Facts, metadata: Facts) -> Student:
 
 def _read_json(path: Path) -> Facts:
     if not path.is_file():
-        raise DatasetError(f"{path.parent.parent} is no bundle, it has no {_below(path)}: {MEND}")
+        raise DatasetError(f"{path.parent.parent} is no bundle, it has no {_below(path)}: {FIX}")
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise DatasetError(f"{path} cannot be read as JSON ({_tell(error)}): {MEND}") from error
+        raise DatasetError(f"{path} cannot be read as JSON ({_tell(error)}): {FIX}") from error
     if not isinstance(content, dict):
-        raise DatasetError(f"{path} holds no JSON object: {MEND}")
+        raise DatasetError(f"{path} holds no JSON object: {FIX}")
     return content
 
 

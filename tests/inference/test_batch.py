@@ -18,8 +18,7 @@ from monai_kd.inference.budget import count_threads, measure_free_memory, parse_
 from monai_kd.inference.judging.failures import explain, write_line
 from monai_kd.inference.requests.opened_case import read_ahead
 from monai_kd.inference.running.batch import Tally, describe_result, run_batch
-from monai_kd.inference.running.lock import Shard
-from monai_kd.inference.running.plan import take_shard
+from monai_kd.inference.running.shards import Shard
 from monai_kd.inference.screen import Screen
 
 FULL = OSError(ENOSPC, "No space left on device")
@@ -149,7 +148,7 @@ def test_the_next_case_is_opened_meanwhile_and_no_third_is_held():
 @pytest.mark.parametrize("count", [1, 3, 7])
 def test_shards_share_all_cases_and_none_twice(count):
     cases = [_Named(name) for name in "abcde"]
-    shards = [take_shard(cases, Shard(number, count)) for number in range(1, count + 1)]
+    shards = [Shard(number, count).take(cases) for number in range(1, count + 1)]
     assert sorted(case.name for shard in shards for case in shard) == list("abcde")
 
 

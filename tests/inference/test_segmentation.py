@@ -16,7 +16,8 @@ from data_prep.case import MODALITIES
 from data_prep.checks import Inspection
 from data_prep.errors import DatasetError
 from data_prep.schemes import BRATS2021, BRATS2023, MSD
-from monai_kd.inference.runtimes.choice import Runtime, open_runtime
+from monai_kd.inference.runtimes.choice import open_runtime
+from monai_kd.inference.runtimes.runtime import Runtime
 from monai_kd.inference.segmenting import windows
 from monai_kd.inference.segmenting.preparation import prepare_image
 from monai_kd.inference.segmenting.segmentation import Segmentation, segment, write_label

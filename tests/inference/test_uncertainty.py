@@ -13,7 +13,8 @@ from data_prep.checks import Inspection
 from data_prep.scans.scan import read_scan
 from monai_kd import cli
 from monai_kd.inference.running.case_run import join_opinions, tell_windows
-from monai_kd.inference.runtimes.choice import Runtime, open_runtime
+from monai_kd.inference.runtimes.choice import open_runtime
+from monai_kd.inference.runtimes.runtime import Runtime
 from monai_kd.inference.segmenting import windows
 from monai_kd.inference.segmenting.segmentation import Segmentation, segment, write_uncertainty
 from monai_kd.inference.student import Student, read_student

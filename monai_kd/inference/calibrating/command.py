@@ -25,7 +25,8 @@ from monai_kd.inference.calibration import Calibration, calibration_file, write_
 from monai_kd.inference.intervals import LEVEL
 from monai_kd.inference.judging.failures import explain, write_line
 from monai_kd.inference.judging.verdict import REFUSE, judge
-from monai_kd.inference.runtimes.choice import Runtime, open_runtime
+from monai_kd.inference.runtimes.choice import open_runtime
+from monai_kd.inference.runtimes.runtime import Runtime
 from monai_kd.inference.screen import Screen
 from monai_kd.inference.student import Student, read_student
 from monai_kd.inference.volumes import measure_brain

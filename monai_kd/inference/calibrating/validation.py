@@ -15,7 +15,7 @@ from data_prep.scans.scan import Scan
 from data_prep.schemes import LabelScheme
 from monai_kd.inference.calibration import Calibration, Trust
 from monai_kd.inference.intervals import VolumeCase, find_bound
-from monai_kd.inference.runtimes.choice import Runtime
+from monai_kd.inference.runtimes.runtime import Runtime
 from monai_kd.inference.segmenting.agreement import MirroredRuntime, dice, measure_agreement
 from monai_kd.inference.segmenting.segmentation import prepare, segment
 from monai_kd.inference.student import Student

@@ -19,7 +19,7 @@ from monai_kd.inference.intervals import Interval
 from monai_kd.inference.judging.verdict import REFUSE, Verdict
 from monai_kd.inference.results.lesions import Lesion
 from monai_kd.inference.results.result_files import FORMAT
-from monai_kd.inference.runtimes.choice import Runtime
+from monai_kd.inference.runtimes.runtime import Runtime
 from monai_kd.inference.segmenting.segmentation import Segmentation
 from monai_kd.inference.student import Student
 

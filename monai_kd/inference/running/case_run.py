@@ -32,7 +32,7 @@ from monai_kd.inference.results.dicom_segmentation import Algorithm, write_dicom
 from monai_kd.inference.results.lesions import Lesion, find_lesions
 from monai_kd.inference.results.record import build_record
 from monai_kd.inference.results.result_files import ResultFiles
-from monai_kd.inference.runtimes.choice import Runtime
+from monai_kd.inference.runtimes.runtime import Runtime
 from monai_kd.inference.segmenting.agreement import MirroredRuntime, measure_agreement
 from monai_kd.inference.segmenting.preparation import Prepared
 from monai_kd.inference.segmenting.segmentation import (

@@ -29,12 +29,13 @@ from monai_kd.inference.results.summary import write_summary
 from monai_kd.inference.running.batch import Afterwards, Tally, leave_out_case, run_batch
 from monai_kd.inference.running.case_run import CaseRun
 from monai_kd.inference.running.dry_run import rehearse
-from monai_kd.inference.running.lock import WHOLE, hold_folder
+from monai_kd.inference.running.lock import hold_folder
 from monai_kd.inference.running.options import add_options
 from monai_kd.inference.running.output_folder import check_place, prepare_folder, sweep
-from monai_kd.inference.running.plan import refuse_existing, skip_whole, take_shard
-from monai_kd.inference.running.torchrun import code_for_torchrun, processes_here
-from monai_kd.inference.runtimes.choice import Runtime, open_runtime
+from monai_kd.inference.running.plan import refuse_existing, skip_whole
+from monai_kd.inference.running.shards import WHOLE, code_for_torchrun, processes_here
+from monai_kd.inference.runtimes.choice import open_runtime
+from monai_kd.inference.runtimes.runtime import Runtime
 from monai_kd.inference.screen import Screen
 from monai_kd.inference.student import Student, read_student
 
@@ -63,7 +64,7 @@ def _predict(options: argparse.Namespace) -> int:
     student = read_student(options.bundle)
     requests = _find(options)
     check_place(options.output, options.inputs, requests)
-    mine = take_shard(requests, options.shard)
+    mine = options.shard.take(requests)
     if not (options.goes_on or options.overwrite):
         refuse_existing(mine, options.output)
     if options.dry_run:

@@ -14,7 +14,7 @@ from monai_kd.inference.judging.verdict import Verdict
 from monai_kd.inference.requests.opened_case import OpenedCase, read_ahead
 from monai_kd.inference.requests.requests import Request
 from monai_kd.inference.running.batch import Tally
-from monai_kd.inference.runtimes.choice import Runtime
+from monai_kd.inference.runtimes.runtime import Runtime
 from monai_kd.inference.screen import Screen
 from monai_kd.inference.segmenting.segmentation import count_excess, prepare
 from monai_kd.inference.segmenting.windows import choose_window, count_voxels, count_windows

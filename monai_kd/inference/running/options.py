@@ -6,11 +6,10 @@ from pathlib import Path
 
 from data_prep.case import MODALITIES
 from monai_kd.inference.budget import parse_size
-from monai_kd.inference.running.lock import Shard
-from monai_kd.inference.running.torchrun import shard_of_torchrun
+from monai_kd.inference.running.shards import Shard, shard_of_torchrun
+from monai_kd.inference.runtimes.choice import RUNTIMES
 
 LABELS = ("brats2023", "brats2021", "msd")
-RUNTIMES = ("auto", "openvino", "onnxruntime", "torch")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -74,7 +73,7 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
 
 def _add_machine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--runtime", choices=RUNTIMES, default=RUNTIMES[0], help="what computes (%(default)s)"
+        "--runtime", choices=("auto", *RUNTIMES), default="auto", help="what computes (%(default)s)"
     )
     parser.add_argument("--threads", type=_count, metavar="N", help="threads (all that are ours)")
     parser.add_argument(

@@ -1,6 +1,6 @@
 """Which cases of a request this run has to do, in view of what lies in the output folder."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,8 @@ from monai_kd.inference.requests.requests import Request
 from monai_kd.inference.results.record import tool_name
 from monai_kd.inference.results.result_files import ResultFiles, find_change, read_record
 from monai_kd.inference.running.batch import Tally
-from monai_kd.inference.running.lock import Shard
 from monai_kd.inference.screen import Screen
 from monai_kd.inference.student import Student
-
-
-def take_shard(requests: Sequence[Request], shard: Shard) -> list[Request]:
-    """Return every n-th request of a stable order: all shards together have each case once."""
-    return list(requests[shard.number - 1 :: shard.count])
 
 
 def refuse_existing(requests: Iterable[Request], output: Path) -> None:

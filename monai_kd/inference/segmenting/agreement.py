@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from monai_kd.inference.runtimes.choice import Runtime
+from monai_kd.inference.runtimes.runtime import Runtime
 
 COPY_BYTES = 16  # per voxel: four channels of the image, mirrored
 Mask = npt.NDArray[np.bool_]

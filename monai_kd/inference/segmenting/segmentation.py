@@ -17,7 +17,7 @@ from data_prep.files import write_bytes
 from data_prep.scans.grid import Grid
 from data_prep.scans.scan import Scan
 from data_prep.schemes import LabelScheme, translate_labels
-from monai_kd.inference.runtimes.choice import Runtime
+from monai_kd.inference.runtimes.runtime import Runtime
 from monai_kd.inference.segmenting.preparation import Prepared, prepare_image
 from monai_kd.inference.segmenting.restoration import restore_chances, restore_label
 from monai_kd.inference.segmenting.windows import infer

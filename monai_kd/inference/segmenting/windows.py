@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.errors import DatasetError
-from monai_kd.inference.runtimes.choice import Runtime
+from monai_kd.inference.runtimes.runtime import Runtime
 
 Array = NDArray[np.float32]
 Shape = tuple[int, int, int]
