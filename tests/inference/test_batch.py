@@ -17,7 +17,7 @@ from data_prep.rules import Rule
 from monai_kd.inference.budget import count_threads, measure_free_memory, parse_size
 from monai_kd.inference.judging.failures import explain, write_line
 from monai_kd.inference.requests.opened_case import read_ahead
-from monai_kd.inference.running.batch import Tally, describe_result, run_batch
+from monai_kd.inference.running.batch import Batch, Tally, describe_result
 from monai_kd.inference.running.shards import Shard
 from monai_kd.inference.screen import Screen
 
@@ -49,15 +49,14 @@ class _Stage:
     tally: Tally = field(default_factory=Tally)
 
     def run(self, names="abcd", open_one=_Opened):
-        run_batch(
-            read_ahead([_Named(name) for name in names], open_one),
-            len(names),
+        batch = Batch(
             finish=self.finish,
             afterwards=self.report,
             leave_out=lambda name, error: self.left_out.append(name),
             tally=self.tally,
             screen=Screen(quiet=True),
         )
+        batch.run(read_ahead([_Named(name) for name in names], open_one), len(names))
         return self
 
     def finish(self, opened, tell):

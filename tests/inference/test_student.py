@@ -10,11 +10,14 @@ import pytest
 from data_prep.errors import DatasetError
 from data_prep.schemes import BRATS2023
 from monai_kd.inference.student import Student, read_student
+from monai_kd.outputs import Task
 
 
 def test_facts_are_those_that_were_packed(student: Student) -> None:
-    assert student.modalities == ("t1ce", "t1", "t2", "flair")
-    assert student.regions == ("TC", "WT", "ET")
+    outputs = {"TC": (1, 3), "WT": (1, 2, 3), "ET": (3,)}
+    assert student.task == Task("regions", 3, ("t1ce", "t1", "t2", "flair"), outputs)
+    assert list(student.task.outputs) == ["TC", "WT", "ET"]
+    assert student.outputs == ("WT", "TC", "ET")
     assert student.spacing_mm == (1.0, 1.0, 1.0)
     assert (student.window, student.divisor) == ((48, 60, 56), 4)
     assert student.scheme == BRATS2023
@@ -85,8 +88,8 @@ FAULTS: dict[str, tuple[str, Callable[[dict[str, Any]], object], str]] = {
     "channels": ("metadata", lambda m: image_of(m).update(num_channels=3), "expected 3"),
     "regions": (
         "metadata",
-        lambda m: outputs_of(m).update(channel_def={"0": "Liver"}),
-        "its regions are Liver, expected TC, WT, ET",
+        lambda m: outputs_of(m).update(channel_def={"0": "Liver"}, num_channels=1),
+        "its region Liver is in none of its labels Necrotic core",
     ),
 }
 

@@ -16,7 +16,7 @@ from monai_kd.inference.requests.opened_case import OpenedCase
 from monai_kd.inference.requests.requests import describe_request
 from monai_kd.inference.segmenting.segmentation import Segmentation
 from monai_kd.inference.student import Student
-from monai_kd.inference.volumes import measure_brain
+from monai_kd.inference.volumes import measure_foreground
 
 UNCALIBRATED = "the bundle is not calibrated: how far to trust it is not known"
 
@@ -27,24 +27,22 @@ def check_names(opened: OpenedCase) -> None:
         raise LeftOutError(opened.request.findings)
 
 
-def judge_case(
-    opened: OpenedCase, student: Student, calibration: Calibration | None = None
-) -> Verdict:
+def judge_case(opened: OpenedCase, calibration: Calibration | None = None) -> Verdict:
     """Judge a case before any network sees it; raise a LeftOutError where that refuses."""
-    inspection = opened.ready
-    verdict = judge(inspection, modalities=student.modalities, spacing_mm=student.spacing_mm)
+    inspection, student = opened.ready, opened.student
+    verdict = judge(inspection, channels=student.channels, spacing_mm=student.spacing_mm)
     if verdict.name == REFUSE:
         raise LeftOutError(verdict.reasons)
     missing = student.missing(inspection.scans)
-    if missing and not student.takes_gaps:
+    if missing and not (student.takes_gaps and opened.scans):
         raise LeftOutError(_explain_missing(inspection, student, missing))
     found = [*opened.coregistration.findings] if opened.coregistration else []
     if calibration is None:
         found.append(Finding(Rule.UNCALIBRATED, inspection.case.name, "", UNCALIBRATED))
-    else:
-        found += _judge_size(inspection, student, calibration)
+    elif student.has_known_looks:
+        found += _judge_size(opened, calibration)
     if missing:
-        trust = _describe_trust(calibration, student.among(inspection.scans), student)
+        trust = _describe_trust(calibration, opened.scans, student)
         found.append(Finding(Rule.FEW_SEQUENCES, inspection.case.name, "", trust))
     return verdict.with_reasons(found)
 
@@ -52,7 +50,7 @@ def judge_case(
 def judge_agreement(
     case: str, agreement: Mapping[str, float], trusts: Mapping[str, Trust]
 ) -> Iterator[Finding]:
-    """Say of which regions two opinions differ more than they did on any validation case."""
+    """Say of which outputs two opinions differ more than they did on any validation case."""
     apart = {name: agreement[name] for name in trusts if not trusts[name].knows(agreement[name])}
     if apart:
         found = ", ".join(f"{name} {value:.2f}" for name, value in apart.items())
@@ -93,34 +91,31 @@ def _explain_missing(
     if empty:
         return [replace(finding, file=PurePosixPath(finding.file).name) for finding in empty]
     found = ", ".join(inspection.scans) or "nothing"
-    needed = ", ".join(student.modalities)
+    needed = ", ".join(student.channels)
     detail = f"{found} found, {', '.join(missing)} missing; this student needs {needed}"
     return [Finding(Rule.MISSING_MODALITY, inspection.case.name, "", detail)]
 
 
-def _judge_size(
-    inspection: Inspection, student: Student, calibration: Calibration
-) -> Iterator[Finding]:
-    """Say of a brain that it is unlike those on which the student was tried."""
-    reference = inspection.scans[student.among(inspection.scans)[0]]
-    brain_ml = measure_brain(reference.voxels, reference.affine)
-    if not calibration.knows(brain_ml):
-        smallest, largest = calibration.brain_ml
-        seen = f"a brain of {brain_ml:.0f} ml, in validation {smallest:.0f} to {largest:.0f} ml"
-        yield Finding(Rule.UNUSUAL_SIZE, inspection.case.name, "", seen)
+def _judge_size(opened: OpenedCase, calibration: Calibration) -> Iterator[Finding]:
+    """Say of a case that it is larger or smaller than all on which the student was tried."""
+    found_ml = measure_foreground(opened.scans[opened.reference])
+    if not calibration.knows(found_ml):
+        smallest, largest = calibration.foreground_ml
+        seen = f"{found_ml:.0f} ml are not 0, in validation {smallest:.0f} to {largest:.0f} ml"
+        yield Finding(Rule.UNUSUAL_SIZE, opened.request.name, "", seen)
 
 
 def _describe_trust(
     calibration: Calibration | None, present: Collection[str], student: Student
 ) -> str:
-    """How far each region can be trusted without the sequences that are missing."""
+    """How far each output can be trusted without the channels that are missing."""
     trusts = calibration.of(present) if calibration else {}
-    known = {region: trust.dice for region, trust in trusts.items() if trust.dice is not None}
+    known = {name: trust.dice for name, trust in trusts.items() if trust.dice is not None}
     if calibration is None or not known:
         return "how good a result is without the missing sequences was not measured"
-    whole = calibration.of(student.modalities)
+    whole = calibration.of(student.channels)
     dice = ", ".join(
-        f"{region} {value:.2f} (with all {whole[region].dice or 0:.2f})"
-        for region, value in known.items()
+        f"{name} {value:.2f} (with all {whole[name].dice or 0:.2f})"
+        for name, value in known.items()
     )
     return f"Dice on {calibration.cases} validation cases with as few sequences: {dice}"

@@ -7,20 +7,16 @@ from types import MappingProxyType
 
 import numpy as np
 
-from data_prep.case import MODALITIES
+from data_prep.case import MODALITIES, SPACING_MM
 from data_prep.checks import Inspection
-from data_prep.checks.alignment import alignment_faults
-from data_prep.checks.coarse import coarsen
+from data_prep.checks.appearance import appearance_faults
 from data_prep.checks.comparisons import Placed, place
-from data_prep.checks.contrast import contrast_faults
-from data_prep.checks.coverage import coverage_faults
 from data_prep.checks.geometry import Fault, write_mm
 from data_prep.findings import Finding, gravest_first
 from data_prep.rules import EMPTY, Rule, Severity
 
 PASS, CHECK, REFUSE = "PASS", "CHECK", "REFUSE"
 _NAMES: Mapping[Severity, str] = MappingProxyType({"error": REFUSE, "warning": CHECK})
-TRAINING_SPACING_MM = (1.0, 1.0, 1.0)  # of BraTS and of our phantoms
 FAR = 2.0  # times as long or as short as in training
 OF_LABELS = "4"  # second letter of a code: a label that comes along is not read
 REGISTRABLE = (Rule.NOT_ALIGNED, Rule.SHAPES_DIFFER, Rule.GRIDS_DIFFER)
@@ -43,20 +39,19 @@ class Verdict:
 def judge(
     inspection: Inspection,
     *,
-    modalities: Sequence[str] = MODALITIES,
+    channels: Sequence[str] = MODALITIES,
     spacing_mm: Sequence[float] | None = None,
 ) -> Verdict:
-    """Judge a case for a student that takes `modalities`, trained on voxels of `spacing_mm`.
+    """Judge a case for a student that takes `channels`, trained on voxels of `spacing_mm`.
 
-    Any error refuses, any warning asks to check. An empty or a missing sequence is a warning, as
+    Any error refuses, any warning asks to check. An empty or a missing channel is a warning, as
     long as another one is left. What is dear is looked at only where nothing refuses already.
     """
-    verdict = Verdict(PASS, ()).with_reasons(
-        [*_found(inspection), *_missing(inspection, modalities)]
-    )
+    verdict = Verdict(PASS, ()).with_reasons([*_found(inspection), *_missing(inspection, channels)])
     if verdict.name == REFUSE:
         return verdict
-    return verdict.with_reasons(_seen(inspection, spacing_mm or TRAINING_SPACING_MM))
+    usual_mm = SPACING_MM if set(channels) <= set(MODALITIES) else None
+    return verdict.with_reasons(_seen(inspection, spacing_mm or usual_mm))
 
 
 def _found(inspection: Inspection) -> Iterator[Finding]:
@@ -72,16 +67,16 @@ def _found(inspection: Inspection) -> Iterator[Finding]:
             yield named
 
 
-def _missing(inspection: Inspection, modalities: Sequence[str]) -> Iterator[Finding]:
+def _missing(inspection: Inspection, channels: Sequence[str]) -> Iterator[Finding]:
     case, rule = inspection.case, Rule.MISSING_MODALITY
-    absent = [name for name in modalities if name not in case.images]
+    absent = [name for name in channels if name not in case.images]
     if absent and case.images:
         yield Finding(rule, case.name, "", f"{' and '.join(absent)} missing", weighed="warning")
     if not inspection.scans:
         yield Finding(rule, case.name, "", "no sequence can be used")
 
 
-def _seen(inspection: Inspection, spacing_mm: Sequence[float]) -> Iterator[Finding]:
+def _seen(inspection: Inspection, spacing_mm: Sequence[float] | None) -> Iterator[Finding]:
     """What is to be seen in the voxels of the sequences that lie on the grid of the first."""
     placed = {name: place(scan) for name, scan in inspection.scans.items()}
     first = next(iter(placed.values()))
@@ -93,17 +88,12 @@ def _seen(inspection: Inspection, spacing_mm: Sequence[float]) -> Iterator[Findi
 
 
 def _image_faults(
-    images: Mapping[str, Placed], spacing_mm: Sequence[float]
+    images: Mapping[str, Placed], spacing_mm: Sequence[float] | None
 ) -> Iterator[tuple[str, Fault]]:
     name, first = next(iter(images.items()))
-    ratio = first.grid.spacing_mm / np.asarray(spacing_mm, dtype=np.float64)
-    if max(ratio.max(), 1 / ratio.min()) >= FAR:
-        seen = f"voxels of {write_mm(first.grid.spacing_mm)} mm, in training {write_mm(spacing_mm)}"
+    own_mm = first.grid.spacing_mm
+    ratio = own_mm / np.asarray(own_mm if spacing_mm is None else spacing_mm, dtype=np.float64)
+    if spacing_mm is not None and max(ratio.max(), 1 / ratio.min()) >= FAR:
+        seen = f"voxels of {write_mm(own_mm)} mm, in training {write_mm(spacing_mm)}"
         yield name, (Rule.FAR_SPACING, seen)
-    coarse = coarsen(images)
-    coverage = list(coverage_faults(images, coarse))
-    yield from coverage
-    if {rule for _, (rule, _) in coverage} & {Rule.NO_BRAIN, Rule.SKULL_ON}:
-        return  # what follows looks at brain
-    apart = list(alignment_faults(coarse))
-    yield from apart or contrast_faults(coarse)  # which compares voxel by voxel
+    yield from appearance_faults(images)

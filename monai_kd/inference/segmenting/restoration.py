@@ -1,45 +1,38 @@
-"""Regions on the network's grid to one label on the scan's own voxels."""
-
-from collections.abc import Mapping
+"""An answer on the network's grid to one label on the scan's own voxels."""
 
 import numpy as np
-import scipy
-from numpy.typing import NDArray
 
 from data_prep.scans.grid import Grid, turn_to_ras
 from data_prep.scans.resampling import index_matrix, resample_linear
 from data_prep.scans.scan import Scan
-from data_prep.schemes import LabelScheme, part_of_tumour
+from monai_kd.inference.segmenting.answer import (
+    HALF,
+    Floats,
+    Labels,
+    Masks,
+    draw_label,
+    find_masks,
+    find_probabilities,
+)
 from monai_kd.inference.segmenting.preparation import Box, Prepared
-
-Floats = NDArray[np.float32]
-Masks = NDArray[np.bool_]
-Labels = NDArray[np.uint8]
+from monai_kd.outputs import Task
 
 
 def restore_label(
-    prepared: Prepared,
-    logits: Floats,
-    regions: Mapping[str, Masks],
-    *,
-    reference: Scan,
-    scheme: LabelScheme,
+    prepared: Prepared, logits: Floats, masks: dict[str, Masks], *, reference: Scan, task: Task
 ) -> Labels:
-    """Bring regions to the reference scan's voxels, as they are stored; 0 beyond the brain.
+    """Bring masks to the reference scan's voxels, as they are stored; 0 beyond the box.
 
-    `logits` and `regions`, in one order, lie on the grid and in the box of `prepared`. Where
+    `logits`, and the `masks` that they make, lie on the grid and in the box of `prepared`. Where
     voxels have to move, probabilities are interpolated and then cut: masks keep smooth borders.
     """
     label = np.zeros(reference.voxels.shape, dtype=np.uint8, order="F")
     box, target = _aim(prepared, reference)
     if target is not None:
-        chances = scipy.special.expit(logits)
-        regions = {
-            name: _interpolate(chance, prepared, target) >= 0.5
-            for name, chance in zip(regions, chances, strict=True)
-        }
+        moved = (_interpolate(p, prepared, target) for p in find_probabilities(task, logits))
+        masks = find_masks(task, moved, above=HALF)
     turned = turn_to_ras(label, reference.affine)  # a view: what is written there, is turned back
-    turned[box] = _merge(regions, scheme)
+    turned[box] = draw_label(task, masks)
     return label
 
 
@@ -60,15 +53,6 @@ def _aim(prepared: Prepared, reference: Scan) -> tuple[Box, Grid | None]:
         return prepared.box, None
     box = _reach(prepared, own)
     return box, own.cut(box)
-
-
-def _merge(regions: Mapping[str, Masks], scheme: LabelScheme) -> Labels:
-    """One label of overlapping regions; the inner one wins, ET over TC over WT."""
-    values = {part_of_tumour(name): value for value, name in scheme.labels.items()}
-    label = regions["WT"].view(np.uint8) * np.uint8(values["oedema"])
-    np.copyto(label, np.uint8(values["core"]), where=regions["TC"])
-    np.copyto(label, np.uint8(values["enhancing"]), where=regions["ET"])
-    return label
 
 
 def _reach(prepared: Prepared, own: Grid) -> Box:
