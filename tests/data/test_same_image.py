@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 from data_prep import voxelise_cases
 from data_prep.scans.normalisation import measure
 from monai_kd.data.voxels import normalise, read_block
-from monai_kd.inference.transforms import NormalizeBraind
+from monai_kd.inference.transforms import NormalizeForegroundd
 
 SOURCE = Path(__file__).parents[2] / "bundles" / "preprocessing.yaml"
 NAMES = ("t1ce", "t1", "t2", "flair", "seg")
@@ -61,5 +61,5 @@ def test_both_normalise_by_the_same_rule():
     rule = measure(values[0], (0.5, 99.5))
     described = {"modalities": ["t1"], "normalisation": {"t1": rule.as_dict()}}
     image = torch.from_numpy(values.astype(np.float32))
-    seen = NormalizeBraind("image")({"image": image})["image"]
+    seen = NormalizeForegroundd("image")({"image": image})["image"]
     torch.testing.assert_close(seen, torch.from_numpy(normalise(values, described)))

@@ -79,8 +79,8 @@ FAULTS: dict[str, tuple[str, Callable[[dict[str, Any]], object], str]] = {
     ),
     "normalisation": (
         "inference",
-        lambda c: step_of(c, "NormalizeBraind").update(lower=1),
-        "its NormalizeBraind has",
+        lambda c: step_of(c, "NormalizeForegroundd").update(lower=1),
+        "its NormalizeForegroundd has",
     ),
     "no name": ("metadata", lambda m: m.pop("name"), "'name' is missing"),
     "window": ("inference", lambda c: c.update(window=[32]), "values to unpack"),

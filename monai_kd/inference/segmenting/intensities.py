@@ -1,6 +1,6 @@
 """Intensities normalised over the brain, straight into the buffer that the network reads.
 
-The rule is that of `monai_kd.inference.transforms.NormalizeBraind`, and a test holds both together.
+The rule is that of `inference.transforms.NormalizeForegroundd`, and a test holds both together.
 """
 
 from typing import Any

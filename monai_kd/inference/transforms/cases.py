@@ -9,7 +9,7 @@ from typing import Any
 def list_cases(datalist: Sequence[Any]) -> list[dict[str, list[str]]]:
     """Return one `{"image": [paths]}` per case; stop before any work where a file is missing.
 
-    A case is one path (a 4D file), a list of paths (one 3D file per modality), or a mapping whose
+    A case is one path (a 4D file), a list of paths (one 3D file per channel), or a mapping whose
     `image` is either of them.
     """
     cases = [{"image": _paths_of(case)} for case in datalist]
@@ -19,8 +19,8 @@ def list_cases(datalist: Sequence[Any]) -> list[dict[str, list[str]]]:
     if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise FileNotFoundError(
-            f"no such file: {missing[0]}{more}; give --dataset_dir with t1ce.nii.gz, t1.nii.gz, "
-            "t2.nii.gz and flair.nii.gz in it, or --image with one 4D file"
+            f"no such file: {missing[0]}{more}; give --dataset_dir with one file per channel, "
+            "each named as in this configuration, or --image with one file of all channels"
         )
     return cases
 
