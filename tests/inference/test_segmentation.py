@@ -10,7 +10,6 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
-from monai.bundle import ConfigWorkflow
 
 from data_prep.case import MODALITIES
 from data_prep.checks import Inspection
@@ -22,6 +21,7 @@ from monai_kd.inference.segmenting import windows
 from monai_kd.inference.segmenting.preparation import prepare_image
 from monai_kd.inference.segmenting.segmentation import Segmentation, write_label
 from monai_kd.inference.student import Student
+from tests.inference.bundled import segment_in_monai
 from tests.inference.segmented import segment_case
 
 ROOT = Path(__file__).parents[2]
@@ -60,26 +60,6 @@ def dice(one: np.ndarray, other: np.ndarray) -> float:
     return float(min(scores))
 
 
-def segment_in_monai(
-    paths: list[str], student: Student, window: tuple[int, ...], output: Path
-) -> np.ndarray:
-    workflow = ConfigWorkflow(
-        str(ROOT / "bundles" / "inference.yaml"),
-        workflow_type="infer",
-        logging_file=False,
-        network_def=dict(student.network) | {"_target_": "monai_kd.networks.EfficientNetStudent"},
-        window=list(window),
-        datalist=[paths],
-        checkpoint=str(student.checkpoint),
-        output_dir=str(output),
-        device="cpu",
-    )
-    workflow.initialize()
-    workflow.run()
-    (file,) = output.rglob("*.nii.gz")
-    return np.asarray(nibabel.load(file).dataobj)
-
-
 AFFINES = {
     "as it is": None,
     "oblique": TURN,
@@ -96,9 +76,7 @@ def test_mask_is_the_one_that_the_bundle_makes(
     student: Student,
     runtime: Runtime,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.chdir(ROOT)
     affine = AFFINES[name]
     images = load(inspection)
     if affine is not None:
