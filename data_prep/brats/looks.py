@@ -22,7 +22,7 @@ TITLES: Mapping[str, str] = MappingProxyType(
     }
 )
 ABNORMAL: Code = ("49755003", "SCT", "Morphologically Altered Structure")
-BRAIN: Code = ("12738006", "SCT", "Brain")
+ORGAN: Code = ("12738006", "SCT", "Brain")
 
 
 @dataclass(frozen=True)

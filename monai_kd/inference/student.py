@@ -168,7 +168,7 @@ def _names(tensor: Facts) -> tuple[str, ...]:
 
 
 def _regions(names: Sequence[str], labels: Mapping[int, str]) -> dict[str, tuple[int, ...]]:
-    """The label values of each region: a tumour's by its grammar, of others each in their names."""
+    """The label values of each region: by data_prep's grammar, or else by the labels' names."""
     channels = scheme_of_regions({name: (channel,) for channel, name in enumerate(names)}).regions
     known = scheme_of_classes(labels).regions
     regions = {}

@@ -1,4 +1,4 @@
-"""Scans and masks as a page carries them: on one grid, cut to the brain, one byte a voxel."""
+"""Scans and masks as a page carries them: on one grid, cut to what is not 0, one byte a voxel."""
 
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
@@ -19,8 +19,8 @@ from data_prep.scans.scan import Scan, read_scan
 
 Bytes = NDArray[np.uint8]
 
-MARGIN = 4  # voxels around the brain
-PERCENTILES = (0.5, 99.5)  # of the brain's intensities, made black and white
+MARGIN = 4  # voxels around what is not 0
+PERCENTILES = (0.5, 99.5)  # of what is not 0, made black and white
 SAMPLED = 200_000  # voxels are enough to know them
 FIRST_VOXEL = 352  # byte of a NIfTI file
 COARSENINGS = ((1, 1), (2, 1), (4, 1), (4, 2), (4, 3), (4, 4))  # of greys and voxels, till it fits
@@ -28,7 +28,7 @@ COARSENINGS = ((1, 1), (2, 1), (4, 1), (4, 2), (4, 3), (4, 4))  # of greys and v
 
 @dataclass(frozen=True, eq=False)
 class CaseVolumes:
-    """Images (grey, 0 outside the head), label and uncertainty, all on `grid` (RAS)."""
+    """Images (grey, 0 where the scan is), label and uncertainty, all on `grid` (RAS)."""
 
     grid: Grid
     images: Mapping[str, Bytes]
@@ -114,7 +114,7 @@ def _widen(box: tuple[slice, ...], shape: tuple[int, int, int]) -> tuple[slice, 
 
 
 def _to_grey(image: NDArray[Any]) -> Bytes:
-    """From 1 (black) to 255 (white) over the brain, 0 where the image is 0."""
+    """From 1 (black) to 255 (white), 0 where the image is 0."""
     inside = image[image != 0]
     if not inside.size:
         return np.zeros(image.shape, np.uint8)

@@ -13,12 +13,13 @@ from monai_kd.inference.judging.verdict import Verdict
 from monai_kd.inference.requests.opened_case import OpenedCase
 from monai_kd.inference.requests.requests import Request
 from monai_kd.inference.results.case_result import CaseResult
-from monai_kd.inference.results.record import build_record, build_refusal, tool_name
+from monai_kd.inference.results.record import build_record, build_refusal
 from monai_kd.inference.results.result_files import ResultFiles, find_change, read_record
 from monai_kd.inference.results.summary import write_summary
 from monai_kd.inference.runtimes.choice import open_runtime
 from monai_kd.inference.segmenting.segmentation import write_label
 from monai_kd.inference.volumes import measure_volumes
+from monai_kd.version import tool_name
 from tests.inference.segmented import segment_case
 
 KEYS = [

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data_prep.brats.looks import ABNORMAL, BRAIN, choose_look
+from data_prep.brats.looks import ABNORMAL, ORGAN, choose_look
 from data_prep.dicom.files import load_extra, printable
 from data_prep.dicom.series import Series
 from data_prep.errors import DatasetError
@@ -32,7 +32,7 @@ class Algorithm:
     sha256: str
 
 
-# Of what the tumour's grammar does not know: any tissue, drawn in one colour after the other.
+# Of labels without a code of their own: any tissue, drawn in one colour after the other.
 TISSUE = ("85756007", "SCT", "Tissue")
 COLOURS = ((255, 0, 0), (0, 255, 0), (255, 255, 0), (0, 255, 255), (255, 0, 255))
 
@@ -106,7 +106,7 @@ def _describe(number: int, name: str, algorithm: Algorithm) -> Any:
     if look is not None:
         if look.code is None:
             raise DatasetError(f"no DICOM code for the label {name!r} - use the NIfTI label")
-        category, kind, places = ABNORMAL, look.code, [codes.Code(*BRAIN)]
+        category, kind, places = ABNORMAL, look.code, [codes.Code(*ORGAN)]
     colour = look.rgb if look else COLOURS[(number - 1) % len(COLOURS)]
     return highdicom.seg.SegmentDescription(
         segment_number=number,

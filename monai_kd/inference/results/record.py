@@ -5,7 +5,6 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from math import isfinite
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -22,6 +21,7 @@ from monai_kd.inference.results.case_result import CaseResult
 from monai_kd.inference.results.result_files import FORMAT
 from monai_kd.inference.runtimes.runtime import Runtime
 from monai_kd.inference.student import Student
+from monai_kd.version import tool_name
 
 NOTICE = "Research use only; not a medical device."
 
@@ -81,14 +81,6 @@ def build_refusal(case: str, reasons: Sequence[Finding], student: Student) -> di
         },
         "notice": NOTICE,
     }
-
-
-def tool_name() -> str:
-    """Name this program and its version."""
-    try:
-        return f"monai_kd {version('monai_kd')}"
-    except PackageNotFoundError:  # run from its folder
-        return "monai_kd"
 
 
 def peak_memory_mib() -> int | None:

@@ -11,11 +11,11 @@ from data_prep.schemes import LabelScheme
 from monai_kd.inference.judging.twins import Twins
 from monai_kd.inference.requests.opened_case import open_case
 from monai_kd.inference.requests.requests import Request
-from monai_kd.inference.results.record import tool_name
 from monai_kd.inference.results.result_files import ResultFiles, find_change, read_record
 from monai_kd.inference.running.batch import Tally
 from monai_kd.inference.screen import Screen
 from monai_kd.inference.student import Student
+from monai_kd.version import tool_name
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,11 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="OUT", help="the folder for the results"
     )
-    parser.add_argument("--labels", choices=MASKS, help=f"values of a tumour's mask ({MASKS[0]})")
+    parser.add_argument(
+        "--labels",
+        choices=MASKS,
+        help=f"values of the mask, for students whose labels have these ({MASKS[0]})",
+    )
     parser.add_argument(
         "--probabilities", action="store_true", help="write the probability of each output, too"
     )

@@ -28,7 +28,7 @@ def list_cases(datalist: Sequence[Any]) -> list[dict[str, list[str]]]:
 def common_folder(cases: Sequence[Mapping[str, Sequence[str]]]) -> str:
     """Return the deepest folder that holds the first file of every case.
 
-    Results repeat the folders below it, so `P1/t1ce.nii.gz` and `P2/t1ce.nii.gz` never share a
+    Results repeat the folders below it, so `P1/scan.nii.gz` and `P2/scan.nii.gz` never share a
     name, and nothing is written outside of the output folder.
     """
     return os.path.commonpath([Path(case["image"][0]).absolute().parent for case in cases])
