@@ -102,7 +102,12 @@ class Rule(Enum):
     REGISTERED = ("W706", "warning", "registered by --coregister", "see whether their edges meet")
     IN_WINDOWS = ("W707", "warning", "segmented in windows", "free memory, then give --overwrite")
     UNUSUAL_SIZE = ("W708", "warning", "size unlike the validation's", "calibrate on such cases")
-    UNCALIBRATED = ("N709", "note", "bundle without calibration", "run monai-kd calibrate")
+    UNCALIBRATED = (
+        "N709",
+        "note",
+        "bundle without calibration",
+        "run monai-kd calibrate on labelled cases",
+    )
     OPINIONS_DIFFER = ("W710", "warning", "two opinions differ", "do not rely on this mask")
 
     def __init__(self, code: str, severity: Severity, title: str, fix: str) -> None:

@@ -10,6 +10,7 @@ from data_prep.files import write_bytes
 from monai_kd.inference.results.record import NOTICE
 from monai_kd.inference.results.result_files import LEFT_OUT, ResultFiles, read_record
 
+PAGE = Path(__file__).with_name("summary.html")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would compute
 
 
@@ -84,7 +85,7 @@ def _write_page(
         for verdict in ("PASS", "CHECK", "REFUSE")
     }
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    page = environment.from_string(_PAGE)
+    page = environment.from_string(PAGE.read_text(encoding="utf-8"))
     text = page.render(rows=rows, counts=counts, outputs=outputs, notice=NOTICE)
     return text.encode("utf-8", "backslashreplace")
 
@@ -93,58 +94,3 @@ def _list_files(output: Path, case: str) -> dict[str, str]:
     files = ResultFiles(output, case)
     named = {"report": files.report, "mask": files.label, "record": files.record}
     return {name: path.name for name, path in named.items() if path.is_file()}
-
-
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>Segmented cases</title>
-<style>
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem;
-  padding: 0 1rem; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { padding: .4rem .6rem; text-align: right; border-bottom: 1px solid #8886;
-  vertical-align: top; }
-th:first-child, .text { text-align: left; }
-th:first-child, td.text { overflow-wrap: anywhere; }
-.PASS { color: #16803c; } .CHECK { color: #a15c00; } .REFUSE { color: #c02626; }
-@media (prefers-color-scheme: dark) {
-  .PASS { color: #5bd88a; } .CHECK { color: #f3b35c; } .REFUSE { color: #ff8a8a; } }
-</style>
-</head>
-<body>
-<h1>Segmented cases</h1>
-<p>{{ rows | length }} cases: {% for verdict, count in counts.items() %}
-{{ count }} <b class="{{ verdict }}">{{ verdict }}</b>{{ "" if loop.last else ", " }}
-{%- endfor %}. The same as a table: <a href="summary.csv">summary.csv</a>.</p>
-<div class="scroll" tabindex="0" role="region" aria-label="Cases">
-<table>
-<thead><tr><th scope="col">case</th><th scope="col" class="text">verdict</th>
-{% for name in outputs %}<th scope="col">{{ name }} ml</th>{% endfor %}
-<th scope="col">lesions</th><th scope="col" class="text">reasons</th>
-<th scope="col" class="text">files</th></tr></thead>
-<tbody>
-{% for row in rows %}
-<tr><th scope="row">{{ row.case }}</th><td class="text {{ row.verdict }}">{{ row.verdict }}</td>
-{% for name in outputs %}<td>{% set value = row[name ~ "_ml"] %}
-{{ "%.1f" | format(value) if value is not none }}
-{%- if row[name ~ "_ml_low"] is not none %}
-<br><small>{{ "%.1f to %.1f" | format(row[name ~ "_ml_low"], row[name ~ "_ml_high"]) }}</small>
-{%- endif %}</td>{% endfor %}
-<td>{{ row.lesions if row.lesions is not none }}</td><td class="text">{{ row.reasons }}</td>
-<td class="text">{% for kind, file in row.files.items() %}
-<a href="{{ file | urlencode }}">{{ kind }}</a>{{ "" if loop.last else ", " }}
-{% endfor %}</td></tr>
-{% endfor %}
-</tbody>
-</table>
-</div>
-<p>{{ notice }}</p>
-</body>
-</html>
-"""

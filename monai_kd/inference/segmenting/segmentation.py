@@ -61,8 +61,7 @@ class Segmentation:
         """Return the mean probability of an output in a part of a box of its grid."""
         place = list(self.task.outputs).index(output)
         if self.task.kind == "regions":
-            logits = self.logits[place : place + 1, *box][:, inside]
-            return float(find_probabilities(self.task, logits).mean())
+            return float(find_probabilities(self.task, self.logits[place][box][inside]).mean())
         return float(find_probabilities(self.task, self.logits[:, *box][:, inside])[place].mean())
 
 
