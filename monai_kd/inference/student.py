@@ -17,7 +17,6 @@ from monai_kd.outputs import Task
 Facts = Mapping[str, Any]
 KINDS = ("regions", "classes", "classification")
 BACKGROUND = "background"
-SPATIAL_DIMS = 3
 # How `preparation` prepares a scan, in the words of a bundle; the spacing may be the scan's own.
 RESAMPLE = "ResampleToSpacingd"
 STEPS: tuple[tuple[str, Facts | None], ...] = (
@@ -102,6 +101,8 @@ def read_student(folder: Path) -> Student:
     metadata = _read_json(folder / "configs" / "metadata.json")
     try:
         return _gather(folder, config, metadata)
+    except DatasetError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DatasetError(
             f"{folder} describes no student that can be run here ({_tell(error)}): {FIX}"
@@ -111,6 +112,7 @@ def read_student(folder: Path) -> Student:
 def _gather(folder: Path, config: Facts, metadata: Facts) -> Student:
     tensors = metadata["network_data_format"]
     image, labels = tensors["inputs"]["image"], _labels(tensors["post_processed_outputs"]["pred"])
+    x, y, z = map(int, config["window"])
     return Student(
         folder=folder,
         name=str(metadata["name"]),
@@ -121,7 +123,7 @@ def _gather(folder: Path, config: Facts, metadata: Facts) -> Student:
         ),
         labels=labels,
         spacing_mm=_spacing(config["preprocessing"]["transforms"]),
-        window=_three_edges(config["window"]),
+        window=(x, y, z),
         divisor=_divisor(image["spatial_shape"]),
         network=dict(config["network_def"]),
         takes_gaps=float(metadata.get("modality_dropout", 0)) > 0,
@@ -130,7 +132,8 @@ def _gather(folder: Path, config: Facts, metadata: Facts) -> Student:
 
 def _read_json(path: Path) -> Facts:
     if not path.is_file():
-        raise DatasetError(f"{path.parent.parent} is no bundle, it has no {_below(path)}: {FIX}")
+        below = path.relative_to(path.parent.parent).as_posix()
+        raise DatasetError(f"{path.parent.parent} is no bundle, it has no {below}: {FIX}")
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
@@ -144,7 +147,7 @@ def _task(kind: Any, image: Facts, pred: Facts, labels: Mapping[int, str]) -> Ta
     spatial_dims = len(image["spatial_shape"])
     if kind not in KINDS:
         raise ValueError(f"its output_kind is {kind!r}, expected {', '.join(KINDS)}")
-    if kind == KINDS[2] or spatial_dims != SPATIAL_DIMS:
+    if kind == KINDS[2] or spatial_dims != 3:
         raise DatasetError(
             f"a student of {kind} in {spatial_dims}D: predict segments volumes - run its bundle by "
             "python -m monai.bundle"
@@ -222,11 +225,6 @@ def _name_of(step: Facts) -> str:
     return "NormalizeForegroundd" if ours else target.rpartition(".")[2]
 
 
-def _three_edges(edges: Sequence[int]) -> Triple:
-    x, y, z = map(int, edges)
-    return x, y, z
-
-
 def _divisor(spatial_shape: Sequence[str]) -> int:
     found = [re.fullmatch(r"(\d+)\*n", str(edge)) for edge in spatial_shape]
     divisors = {int(match[1]) for match in found if match}
@@ -247,10 +245,6 @@ def _hash_files(folder: Path) -> str:
 def _list_files(folder: Path) -> Iterator[Path]:
     for room in ("configs", "models"):
         yield from sorted(path for path in (folder / room).rglob("*") if path.is_file())
-
-
-def _below(path: Path) -> str:
-    return path.relative_to(path.parent.parent).as_posix()
 
 
 def _tell(error: Exception) -> str:

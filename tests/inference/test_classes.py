@@ -173,7 +173,7 @@ def test_labelled_cases_calibrate_it(lake_bundle, predict, tmp_path, out, capsys
     ("change", "words"),
     [
         ({"output_kind": "ranks"}, "its output_kind is 'ranks', expected regions, classes"),
-        ({"output_kind": "classification"}, "a student of classification in 3D"),
+        ({"output_kind": "classification"}, "monai-kd: a student of classification in 3D"),
     ],
 )
 def test_an_unknown_kind_and_one_without_masks_are_refused(bundle, tmp_path, change, words, capsys):

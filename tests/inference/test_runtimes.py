@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from monai.networks.nets import UNet
 
 from data_prep.errors import DatasetError
 from monai_kd.inference.runtimes import choice as runtimes
@@ -144,10 +145,25 @@ def test_pickled_code_is_refused_and_never_advised(own_bundle: Path) -> None:
     ],
 )
 def test_torch_runs_no_network_but_ours(own_bundle: Path, definition: dict[str, object]) -> None:
-    file = own_bundle / "configs" / "inference.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"network_def": definition}))
+    _define(own_bundle, definition)
     with pytest.raises(DatasetError, match=r"torch runs only|is no plain argument"):
         open_runtime(read_student(own_bundle), name="torch")
+
+
+def test_torch_runs_a_network_of_monai_and_downloads_nothing(own_bundle: Path) -> None:
+    shape = {"spatial_dims": 3, "in_channels": 4, "out_channels": 3}
+    definition = {"_target_": "UNet", **shape, "channels": [4, 8], "strides": [2]}
+    network = UNet(**{name: value for name, value in definition.items() if name != "_target_"})
+    torch.save(network.state_dict(), own_bundle / "models" / "model.pt")
+    for target in ("UNet", "monai.networks.nets.UNet", "monai.networks.nets.unet.UNet"):
+        _define(own_bundle, definition | {"_target_": target})
+        runtime = open_runtime(read_student(own_bundle), name="torch", threads=1)
+        assert runtime.run(make_image(8, 8, 8)).shape == (3, 8, 8, 8)
+
+
+def _define(bundle: Path, definition: dict[str, object]) -> None:
+    file = bundle / "configs" / "inference.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"network_def": definition}))
 
 
 def test_weights_of_another_network_are_refused(own_bundle: Path) -> None:

@@ -25,6 +25,18 @@ def test_facts_are_those_that_were_packed(student: Student) -> None:
     assert student.checkpoint.is_file()
 
 
+def test_regions_of_another_task_are_those_in_the_names_of_its_labels(own_bundle: Path) -> None:
+    def describe(metadata: dict[str, Any]) -> None:
+        outputs_of(metadata).update(num_channels=2, channel_def={"0": "lake", "1": "ice"})
+        pred = metadata["network_data_format"]["post_processed_outputs"]["pred"]
+        pred["channel_def"] = {"0": "Background", "1": "lake", "2": "ice", "4": "lake/ice"}
+
+    change(own_bundle, "metadata", describe)
+    student = read_student(own_bundle)
+    assert student.task.outputs == {"lake": (1, 4), "ice": (2, 4)}
+    assert student.scheme.regions == student.task.outputs
+
+
 def test_reading_runs_nothing_of_the_bundle(own_bundle: Path) -> None:
     trap = own_bundle / "ran"
     for script in (own_bundle / "scripts").glob("*.py"):
