@@ -11,10 +11,10 @@ from types import MappingProxyType
 from data_prep.case import UNKNOWN, Case, ImageFile
 from data_prep.findings import Finding, spoilt_cases
 from data_prep.rules import Rule
+from data_prep.scans.reading import ENDINGS
 from data_prep.schemes import LabelScheme
 
 LABEL = "label"
-_ENDINGS = (".nii.gz", ".nii", ".hdr", ".hdr.gz")  # a pair's header stands for both its files
 _ENDING = re.compile(r"\.(nii|hdr|img)(\.gz)?$", re.IGNORECASE)
 
 
@@ -65,7 +65,7 @@ def list_volumes(root: Path) -> list[Path]:
         seen.add(os.path.realpath(folder))
         inner[:] = sorted(name for name in inner if not name.startswith("."))
         visible = (name for name in files if not name.startswith("."))
-        found += [Path(folder, name) for name in visible if name.lower().endswith(_ENDINGS)]
+        found += [Path(folder, name) for name in visible if name.lower().endswith(ENDINGS)]
     return sorted(path.relative_to(root) for path in found)
 
 
@@ -77,7 +77,7 @@ def stem_of(volume: Path) -> str:
 def ending_of(volumes: Sequence[Path]) -> str:
     """The ending of most of the files."""
     found = [match[0].lower() for volume in volumes if (match := _ENDING.search(volume.name))]
-    return max(_ENDINGS, key=found.count)
+    return max(ENDINGS, key=found.count)
 
 
 def gather_cases(

@@ -13,9 +13,10 @@ from isal import igzip
 from numpy.typing import NDArray
 
 from data_prep.errors import DatasetError
-from data_prep.scans.crop import find_brain
-from data_prep.scans.grid import LINEAR, NEAREST, Grid, to_grid
-from data_prep.scans.scan import Scan, read_scan
+from data_prep.scans import Scan, read_scan
+from data_prep.scans.crop import find_box
+from data_prep.scans.grid import Grid
+from data_prep.scans.resampling import LINEAR, NEAREST, to_grid
 
 Bytes = NDArray[np.uint8]
 
@@ -65,7 +66,7 @@ def read_volumes(
     reference = mask or next(iter(scans.values()))
     grid = reference.grid
     greys = {name: _on_grid(scan, grid, LINEAR) for name, scan in scans.items()}
-    box = _widen(find_brain(list(greys.values())), grid.shape)
+    box = _widen(find_box(list(greys.values())), grid.shape)
     volumes = CaseVolumes(
         grid.cut(box),
         {name: _to_grey(image[box]) for name, image in greys.items()},

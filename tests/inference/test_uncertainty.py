@@ -10,7 +10,7 @@ import pytest
 
 from data_prep.case import Dataset
 from data_prep.checks import Inspection
-from data_prep.scans.scan import read_scan
+from data_prep.scans import read_scan
 from monai_kd import cli
 from monai_kd.inference.running.case_run import join_opinions, tell_windows
 from monai_kd.inference.runtimes.choice import Runtime, open_runtime

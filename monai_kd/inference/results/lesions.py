@@ -9,7 +9,7 @@ import numpy.typing as npt
 import scipy
 from nibabel.affines import apply_affine
 
-from data_prep.scans.crop import find_brain
+from data_prep.scans.crop import find_box
 from data_prep.scans.grid import Grid
 
 SPECK_ML = 0.05  # 50 voxels of 1 mm: BraTS 2023 leaves out what is smaller when it counts lesions
@@ -71,7 +71,7 @@ def _find_parts(
 ) -> list[Lesion]:
     if not mask.any():
         return []
-    whole = find_brain([mask])  # the smallest box: what is labelled beyond it would only take time
+    whole = find_box([mask])  # the smallest box: what is labelled beyond it would only take time
     logits = None if logits is None else logits[whole]
     grid = grid.cut(whole)
     parts, _ = scipy.ndimage.label(mask[whole], NEIGHBOURS)

@@ -9,7 +9,7 @@ from typing import Any
 
 from data_prep.case import Case
 from data_prep.rules import Rule
-from data_prep.scans.pair import files_of
+from data_prep.scans import files_of
 from monai_kd.inference.student import REGIONS
 
 FORMAT = 1

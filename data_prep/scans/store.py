@@ -5,6 +5,7 @@ of 96^3 touches a few blocks only. The same array gives the same bytes, whatever
 """
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -64,17 +65,15 @@ def read_metadata(path: Path, table: str = METADATA) -> dict[str, Any]:
     return dict(stored.schunk.vlmeta[table])
 
 
-def open_array(path: Path) -> Any:  # blosc2 has no types
+def open_array(path: str | os.PathLike[str]) -> Any:  # blosc2 has no types
     """Open `path` without reading its voxels; slices of what is returned are arrays."""
     try:
         stored = blosc2.open(str(path), mode="r", mmap_mode="r")
         found = stored.schunk.vlmeta[METADATA]["format"]
     except (OSError, RuntimeError, ValueError, KeyError, AttributeError) as error:
-        raise DatasetError(
-            f"{path}: not an array of voxels ({error}); delete it and voxelise again"
-        ) from error
+        raise DatasetError(f"{path} is no file of voxels ({error}): voxelise again") from error
     if found != FORMAT:
-        raise DatasetError(f"{path}: format {found}, expected {FORMAT}; voxelise again")
+        raise DatasetError(f"{path} has voxel format {found}, expected {FORMAT}: voxelise again")
     return stored
 
 
