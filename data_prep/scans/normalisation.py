@@ -3,7 +3,7 @@
 `monai_kd.inference.transforms.NormalizeBraind` has the same rule, and a test holds both together.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,10 +31,6 @@ class Normalisation:
     mean: float
     std: float
     least: float = 0.0
-
-    def as_dict(self) -> dict[str, float]:
-        """As it is stored beside the voxels."""
-        return asdict(self)
 
 
 def size_of(values: Array) -> Array:

@@ -122,7 +122,7 @@ def _image_key(cut: _Cut, settings: VoxelSettings) -> str:
 def _write_image(path: Path, *, cut: _Cut, settings: VoxelSettings, key: str) -> str:
     names = list(cut.scans)
     normalisation = {
-        name: measure(volume, settings.percentiles).as_dict()
+        name: asdict(measure(volume, settings.percentiles))
         for name, volume in zip(names, cut.image, strict=True)
     }
     metadata = {
