@@ -34,6 +34,19 @@ def find_box(volumes: Sequence[Array]) -> Box:
     )
 
 
+def widen(box: Box, shape: Sequence[int], margin: int) -> Box:
+    """Return the box with so many voxels more on each side, as far as the volume has them.
+
+    >>> widen((slice(1, 3), slice(2, 3), slice(4, 5)), (4, 5, 6), 2)
+    (slice(0, 4, None), slice(0, 5, None), slice(2, 6, None))
+    """
+    x, y, z = (
+        slice(max(0, part.start - margin), min(side, part.stop + margin))
+        for part, side in zip(box, shape, strict=True)
+    )
+    return x, y, z
+
+
 def find_brain(volumes: Sequence[Array], *, each: Each = map) -> Box:
     """Return the smallest box that holds the brain of all volumes, all of it if there is none.
 

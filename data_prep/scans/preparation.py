@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.scans.crop import Box, find_brain
-from data_prep.scans.grid import Grid, Shape, choose_grid, turn_to_ras
+from data_prep.scans.crop import Box, find_brain, widen
+from data_prep.scans.grid import Grid, choose_grid, turn_to_ras
 from data_prep.scans.resampling import resample_linear, silence
 from data_prep.scans.scan import Scan
 
@@ -79,7 +79,7 @@ def _interpolate(values: Array, own: Grid, grid: Grid, box: Box) -> tuple[Array,
 
     But where the box ends with the grid, they go on.
     """
-    wide = _widen(box, grid.shape)
+    wide = widen(box, grid.shape, 1)
     ends = [(part.start - w.start, w.stop - part.stop) for part, w in zip(box, wide, strict=True)]
     around = grid.cut(tuple(slice(part.start - 1, part.stop + 1) for part in box)).corners_mm
     places = (around - own.affine[:3, 3]) @ np.linalg.inv(own.affine[:3, :3]).T
@@ -88,8 +88,3 @@ def _interpolate(values: Array, own: Grid, grid: Grid, box: Box) -> tuple[Array,
     x, y, z = map(slice, low.tolist(), high.tolist())
     found = resample_linear(np.pad(values, ends), grid.cut(wide), own.cut((x, y, z)))
     return found, (x, y, z)
-
-
-def _widen(box: Box, shape: Shape) -> tuple[slice, ...]:
-    sides = zip(box, shape, strict=True)
-    return tuple(slice(max(0, part.start - 1), min(side, part.stop + 1)) for part, side in sides)

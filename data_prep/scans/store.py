@@ -53,10 +53,18 @@ def write_array(
     return hashlib.sha256(content).hexdigest()
 
 
-def read_array(path: Path) -> tuple[npt.NDArray[Any], dict[str, Any]]:
-    """Return all voxels of `path`, and its metadata."""
+def read_array(
+    path: str | os.PathLike[str], block: Sequence[slice] = ()
+) -> tuple[npt.NDArray[Any], dict[str, Any]]:
+    """Return the voxels of a block (its three slices), by default all, and the metadata.
+
+    Only the chunks that the block touches are decompressed.
+    """
     stored = open_array(path)
-    return stored[...], dict(stored.schunk.vlmeta[METADATA])
+    try:
+        return stored[(..., *block)], dict(stored.schunk.vlmeta[METADATA])
+    except RuntimeError as error:
+        raise DatasetError(f"{path} is damaged ({error}): voxelise again") from error
 
 
 def read_metadata(path: Path, table: str = METADATA) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
 from data_prep.scans.normalisation import Normalisation, normalise
-from data_prep.scans.store import METADATA, open_array
+from data_prep.scans.store import read_array
 
 Block = tuple[slice, ...]
 
@@ -30,21 +30,16 @@ class LoadVoxelsd(MapTransform):  # type: ignore[misc]  # MONAI is untyped to us
         return case
 
 
-def read_block(path: str | os.PathLike[str], block: Sequence[slice] | None = None) -> MetaTensor:
+def read_block(path: str | os.PathLike[str], block: Sequence[slice] = ()) -> MetaTensor:
     """Read the voxels of `block` (three slices), by default all, with the affine of what was read.
 
     Only the chunks that the block touches are decompressed.
     """
-    array = open_array(path)
-    described = array.schunk.vlmeta[METADATA]
-    inside = tuple(block or (slice(0, size) for size in array.shape[-3:]))
-    try:
-        stored = array[(..., *inside)]
-    except RuntimeError as error:
-        raise ValueError(f"{path} is damaged ({error}): voxelise again") from error
+    stored, described = read_array(path, block)
     voxels = _normalise(stored, described) if described["kind"] == "image" else stored[None]
     affine = np.array(described["affine"], dtype=np.float64)
-    affine[:3, 3] += affine[:3, :3] @ [part.start for part in inside]
+    if block:
+        affine[:3, 3] += affine[:3, :3] @ [part.start for part in block]
     meta = {"filename_or_obj": str(path), "case": described["case"]}
     return MetaTensor(torch.from_numpy(voxels), affine=torch.from_numpy(affine), meta=meta)
 
