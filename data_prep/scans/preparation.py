@@ -58,12 +58,32 @@ def prepare(
 def restore(values: Array, scan: Scan, *, grid: Grid, box: Box) -> Array:
     """Bring values (X Y Z) in `box` of `grid` to the voxels of `scan` as it is stored, 0 elsewhere.
 
-    The inverse of `prepare`. Where voxels have to move, numbers are interpolated to float32: give
-    probabilities rather than masks, and cut them afterwards.
+    The inverse of `prepare`: where voxels have to move, they are moved first, then put back.
     """
-    own = scan.grid
-    if not own.is_same(grid):
-        values, box = _interpolate(values, own, grid, box)
+    if not scan.grid.is_same(grid):
+        values, box = move_back(values, scan, grid=grid, box=box)
+    return put_back(values, scan, box)
+
+
+def move_back(values: Array, scan: Scan, *, grid: Grid, box: Box) -> tuple[Array, Box]:
+    """Interpolate values in `box` of `grid` at the voxels of a scan; return which box they fill.
+
+    Within a voxel around the box they fall to 0, but go on where the grid ends. Give probabilities
+    rather than masks, and cut them afterwards. The scan is turned to right, front, top.
+    """
+    own, wide = scan.grid, widen(box, grid.shape, 1)
+    ends = [(part.start - w.start, w.stop - part.stop) for part, w in zip(box, wide, strict=True)]
+    around = grid.cut(tuple(slice(part.start - 1, part.stop + 1) for part in box)).corners_mm
+    places = (around - own.affine[:3, 3]) @ np.linalg.inv(own.affine[:3, :3]).T
+    low = np.clip(np.floor(places.min(axis=0)), 0, np.array(own.shape) - 1).astype(int)
+    high = np.clip(np.ceil(places.max(axis=0)) + 1, low + 1, own.shape).astype(int)
+    x, y, z = map(slice, low.tolist(), high.tolist())
+    moved = resample_linear(np.pad(values, ends), grid.cut(wide), own.cut((x, y, z)))
+    return moved, (x, y, z)
+
+
+def put_back(values: Array, scan: Scan, box: Box) -> Array:
+    """Return a volume as the scan is stored, 0 but for `box` of the scan turned to the front."""
     stored = np.zeros(scan.shape, dtype=values.dtype, order="F")
     turn_to_ras(stored, scan.affine)[box] = values  # a view: what is written there, is turned back
     return stored
@@ -72,19 +92,3 @@ def restore(values: Array, scan: Scan, *, grid: Grid, box: Box) -> Array:
 def _bring(scan: Scan, grid: Grid) -> Array:
     own, turned = scan.grid, turn_to_ras(scan.values, scan.affine)
     return turned if own.is_same(grid) else resample_linear(turned, own, grid)
-
-
-def _interpolate(values: Array, own: Grid, grid: Grid, box: Box) -> tuple[Array, Box]:
-    """Read values at those voxels of `own` that lie within a voxel of the box; beyond, they are 0.
-
-    But where the box ends with the grid, they go on.
-    """
-    wide = widen(box, grid.shape, 1)
-    ends = [(part.start - w.start, w.stop - part.stop) for part, w in zip(box, wide, strict=True)]
-    around = grid.cut(tuple(slice(part.start - 1, part.stop + 1) for part in box)).corners_mm
-    places = (around - own.affine[:3, 3]) @ np.linalg.inv(own.affine[:3, :3]).T
-    low = np.clip(np.floor(places.min(axis=0)), 0, np.array(own.shape) - 1).astype(int)
-    high = np.clip(np.ceil(places.max(axis=0)) + 1, low + 1, own.shape).astype(int)
-    x, y, z = map(slice, low.tolist(), high.tolist())
-    found = resample_linear(np.pad(values, ends), grid.cut(wide), own.cut((x, y, z)))
-    return found, (x, y, z)

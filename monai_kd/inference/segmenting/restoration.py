@@ -7,6 +7,7 @@ import scipy
 from numpy.typing import NDArray
 
 from data_prep.scans import Scan, restore
+from data_prep.scans.preparation import move_back, put_back
 from data_prep.schemes import LabelScheme, part_of_tumour
 from monai_kd.inference.segmenting.preparation import Prepared
 
@@ -28,13 +29,13 @@ def restore_label(
     `logits` and `regions`, in one order, lie on the grid and in the box of `prepared`. Where
     voxels have to move, probabilities are interpolated and then cut: masks keep smooth borders.
     """
-    if reference.grid.is_same(prepared.grid):
-        return restore(_merge(regions, scheme), reference, grid=prepared.grid, box=prepared.box)
-    restored = {
-        name: restore_chances(scipy.special.expit(logit), prepared, reference) >= 0.5
-        for name, logit in zip(regions, logits, strict=True)
-    }
-    return _merge(restored, scheme)
+    grid, box, masks = prepared.grid, prepared.box, dict(regions)
+    if not reference.grid.is_same(grid):
+        for name, logit in zip(regions, logits, strict=True):
+            chance = scipy.special.expit(logit)
+            moved, box = move_back(chance, reference, grid=grid, box=prepared.box)
+            masks[name] = moved >= 0.5
+    return put_back(_merge(masks, scheme), reference, box)
 
 
 def restore_chances(chances: Floats, prepared: Prepared, reference: Scan) -> Floats:
