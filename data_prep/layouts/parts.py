@@ -15,7 +15,8 @@ from data_prep.scans.reading import ENDINGS
 from data_prep.schemes import LabelScheme
 
 LABEL = "label"
-_ENDING = re.compile(r"\.(nii|hdr|img)(\.gz)?$", re.IGNORECASE)
+_ANY = "|".join(map(re.escape, (*ENDINGS, ".img", ".img.gz")))  # the other half of a pair, too
+_ENDING = re.compile(f"({_ANY})$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Reading:
 
 
 def list_volumes(root: Path) -> list[Path]:
-    """List the NIfTI files below `root`, relative to it, in order; hidden ones are left out."""
+    """List the scans below `root`, relative to it, in order; hidden ones are left out."""
     found, seen = [], set()
     for folder, inner, files in os.walk(root, followlinks=True):
         if os.path.realpath(folder) in seen:  # a link led back here
@@ -70,7 +71,7 @@ def list_volumes(root: Path) -> list[Path]:
 
 
 def stem_of(volume: Path) -> str:
-    """The name without .nii, or .hdr or .img of a pair, and .gz."""
+    """The name without the ending of its format, as .nii.gz."""
     return _ENDING.sub("", volume.name)
 
 

@@ -81,7 +81,7 @@ class Scan:
 class ScanFormat(Protocol):
     """What the module of a format has; `reading.FORMATS` lists those modules.
 
-    `ENDINGS` are those of its files' names. What can be wrong with a file is a ScanError.
+    Layouts find files by their `ENDINGS`. What can be wrong with a file is a ScanError.
     """
 
     ENDINGS: tuple[str, ...]
