@@ -67,8 +67,10 @@ class Grid:
 def choose_grid(shape: Shape, affine: Matrix, *, spacing_mm: tuple[float, ...] | None) -> Grid:
     """Return the RAS grid for a scan: its own where its spacing is `spacing_mm` or that is None.
 
-    Otherwise a grid along the same axes from the same first voxel on. Inference follows the same
-    rule, so that it sees the image that training saw.
+    Otherwise a grid along the same axes from the same first voxel on.
+
+    >>> choose_grid((10, 10, 5), np.diag([1.0, 1, 2, 1]), spacing_mm=(1, 1, 1)).shape
+    (10, 10, 9)
     """
     own = grid_of(shape, affine)
     wanted = own.spacing_mm if spacing_mm is None else np.asarray(spacing_mm, dtype=np.float64)
@@ -94,7 +96,12 @@ def grid_of(shape: Shape, affine: Matrix) -> Grid:
 
 
 def turn_to_ras(array: npt.NDArray[Any], affine: Matrix) -> npt.NDArray[Any]:
-    """Return a view whose axes run to the right, the front and the top, as nearly as they can."""
+    """Return a view whose axes run to the right, the front and the top, as nearly as they can.
+
+    >>> to_the_left = np.diag([-1.0, 1, 1, 1])
+    >>> turn_to_ras(np.arange(3).reshape(3, 1, 1), to_the_left).ravel().tolist()
+    [2, 1, 0]
+    """
     turned = apply_orientation(array, _orientation(affine))
     return np.asarray(turned)
 

@@ -41,6 +41,16 @@ def prepare(
     The grid has voxels of `spacing_mm`, or its own. Before voxels are moved, which takes memory,
     `before_moving` is called with it. Intensities are those of the scans: `measure` and
     `normalise` follow. Training and prediction both begin here.
+
+    >>> from nibabel import Nifti1Image
+    >>> image = Nifti1Image(np.pad(np.ones((2, 3, 4), np.uint8), 1), np.diag([-1, 1, 1, 1]))
+    >>> scan = Scan(np.asarray(image.dataobj), image.header, sha256="")
+    >>> cut = prepare({"t1": scan})
+    >>> cut.grid.shape, cut.volumes["t1"].shape
+    ((4, 5, 6), (2, 3, 4))
+    >>> stored = restore(cut.volumes["t1"], scan, grid=cut.grid, box=cut.box)
+    >>> np.array_equal(stored, scan.values)
+    True
     """
     first = next(iter(scans.values()))
     grid = choose_grid(first.shape, first.affine, spacing_mm=spacing_mm)

@@ -94,7 +94,11 @@ def stored_key(path: Path) -> str | None:
 
 
 def as_smallest(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return whole numbers in the smallest integers that hold them exactly, others as float32."""
+    """Return whole numbers in the smallest integers that hold them exactly, others as float32.
+
+    >>> as_smallest(np.array([0.0, 300.0])).dtype, as_smallest(np.array([0.5])).dtype
+    (dtype('int16'), dtype('float32'))
+    """
     low, high = (array.min(), array.max()) if array.size else (0, 0)
     if array.dtype.kind not in "iub" and not np.array_equal(array, np.rint(array)):
         return array.astype(np.float32, copy=False)
