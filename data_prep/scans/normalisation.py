@@ -55,11 +55,7 @@ def measure(values: Array, percentiles: tuple[float, float] = PERCENTILES) -> No
         present, counts = values[size > least].astype(np.float64), None
     if not present.size:
         return Normalisation(0.0, 0.0, 0.0, 1.0)
-    low, high = (
-        np.percentile(present, percentiles).tolist()
-        if counts is None
-        else [_percentile(present, counts, percent) for percent in percentiles]
-    )
+    low, high = (float(limit) for limit in _find_percentiles(present, counts, percentiles))
     np.clip(present, low, high, out=present)
     mean = float(np.average(present, weights=counts))
     present -= mean
@@ -111,12 +107,16 @@ def _count(values: Array) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     return numbers[order], every[present][order]
 
 
-def _percentile(present: NDArray[np.float64], counts: NDArray[np.int64], percent: float) -> float:
+def _find_percentiles(
+    present: Array, counts: Array | None, percentiles: tuple[float, float]
+) -> Array:
     """Interpolate between the two sorted values around rank `(n - 1) * percent / 100`."""
-    ends = np.cumsum(counts)  # value i has the ranks from ends[i - 1] to ends[i] - 1
-    rank = (ends[-1] - 1) * percent / 100
-    below, above = present[np.searchsorted(ends, [np.floor(rank), np.ceil(rank)], side="right")]
-    return float(below + (above - below) * (rank - np.floor(rank)))
+    if counts is None:
+        return np.asarray(np.percentile(present, percentiles))
+    ends = np.cumsum(counts)
+    ranks = np.stack([ends - counts, ends - 1], axis=1).ravel()  # the first and last of each value
+    wanted = (ends[-1] - 1) * np.array(percentiles) / 100
+    return np.asarray(np.interp(wanted, ranks, np.repeat(present, 2)))
 
 
 def _apply(values: NDArray[np.floating[Any]], rule: Normalisation) -> None:

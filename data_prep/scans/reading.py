@@ -21,11 +21,7 @@ def files_of(path: str | os.PathLike[str]) -> tuple[Path, ...]:
 
 
 def count_bytes(path: str | os.PathLike[str]) -> int:
-    """Return what the voxels will take of the memory, by the header alone; 0 if it is broken.
-
-    >>> count_bytes("absent.nii.gz")
-    0
-    """
+    """Return what the voxels will take of the memory, by the header alone; 0 if it is broken."""
     return _format_of(Path(path)).count_bytes(Path(path))
 
 
