@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from data_prep.case import Case, Dataset
-from data_prep.checks.comparisons import place
 from data_prep.checks.geometry import write_mm, write_shape
 from data_prep.checks.inspection import inspect_case, merge_alike
 from data_prep.findings import (
@@ -94,7 +93,7 @@ def summarise_case(case: Case, *, dataset: Dataset) -> CaseSummary:
         inspection.findings,
         inspection.hashes,
         inspection.label_counts,
-        grid=None if first is None else place(first).grid,
+        grid=None if first is None else first.grid,
     )
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from data_prep.scans.scan import Scan
+from data_prep.scans import Scan
 from data_prep.schemes import LabelScheme
 
 MM3_PER_ML = 1000.0

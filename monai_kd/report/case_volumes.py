@@ -13,9 +13,10 @@ from isal import igzip
 from numpy.typing import NDArray
 
 from data_prep.errors import DatasetError
-from data_prep.scans.crop import find_brain
-from data_prep.scans.grid import LINEAR, NEAREST, Grid, to_grid
-from data_prep.scans.scan import Scan, read_scan
+from data_prep.scans import Scan, read_scan
+from data_prep.scans.crop import find_box, widen
+from data_prep.scans.grid import Grid
+from data_prep.scans.resampling import LINEAR, NEAREST, to_grid
 
 Bytes = NDArray[np.uint8]
 
@@ -65,7 +66,7 @@ def read_volumes(
     reference = mask or next(iter(scans.values()))
     grid = reference.grid
     greys = {name: _on_grid(scan, grid, LINEAR) for name, scan in scans.items()}
-    box = _widen(find_brain(list(greys.values())), grid.shape)
+    box = widen(find_box(list(greys.values())), grid.shape, MARGIN)
     volumes = CaseVolumes(
         grid.cut(box),
         {name: _to_grey(image[box]) for name, image in greys.items()},
@@ -104,13 +105,6 @@ def _on_grid(scan: Scan, grid: Grid, order: int) -> NDArray[Any]:
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         values = np.nan_to_num(values, nan=0, posinf=0, neginf=0)
     return to_grid(values, scan.affine, grid, order)
-
-
-def _widen(box: tuple[slice, ...], shape: tuple[int, int, int]) -> tuple[slice, ...]:
-    return tuple(
-        slice(max(0, side.start - MARGIN), min(length, side.stop + MARGIN))
-        for side, length in zip(box, shape, strict=True)
-    )
 
 
 def _to_grey(image: NDArray[Any]) -> Bytes:

@@ -24,7 +24,7 @@ from data_prep.findings import Finding
 from data_prep.layouts import find_dataset
 from data_prep.phantom.corruptions import corrupt
 from data_prep.rules import Rule
-from data_prep.scans.scan import read_scan
+from data_prep.scans import read_scan
 from data_prep.schemes import BRATS2021, BRATS2023, SCHEMES
 
 HIPPOCAMPUS = Path(__file__).parents[3] / "shared" / "data" / "Task04_Hippocampus"

@@ -9,7 +9,7 @@ import pytest
 
 from data_prep.case import Dataset
 from data_prep.checks import Inspection
-from data_prep.scans.scan import read_scan
+from data_prep.scans import read_scan
 from monai_kd import cli
 from monai_kd.inference.judging.judging import judge_windows
 from monai_kd.inference.runtimes.choice import open_runtime

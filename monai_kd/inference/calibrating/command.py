@@ -11,7 +11,7 @@ from data_prep.command_line import add_source, find_source
 from data_prep.errors import DatasetError
 from data_prep.findings import LeftOutError
 from data_prep.layouts.channels import rename_channels
-from data_prep.scans.scan import Scan
+from data_prep.scans import Scan
 from data_prep.schemes import LabelScheme
 from monai_kd.inference.budget import count_threads, measure_free_memory
 from monai_kd.inference.calibrating.validation import (

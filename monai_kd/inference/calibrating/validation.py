@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.errors import DatasetError
+from data_prep.scans import Scan
 from data_prep.scans.grid import Grid, turn_to_ras
-from data_prep.scans.scan import Scan
 from data_prep.schemes import LabelScheme
 from monai_kd.inference.calibration import Calibration, Trust
 from monai_kd.inference.intervals import VolumeCase, find_bound

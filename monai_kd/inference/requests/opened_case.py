@@ -13,7 +13,7 @@ from data_prep.checks import Inspection, inspect_case
 from data_prep.dicom.series import DicomCase, convert_dicom
 from data_prep.layouts import find_dataset
 from data_prep.registration.coregistration import Coregistration, coregister
-from data_prep.scans.scan import Scan, count_bytes
+from data_prep.scans import Scan, count_bytes
 from monai_kd.inference.budget import READ_TIMES, check_need
 from monai_kd.inference.requests.requests import Request
 from monai_kd.inference.student import Student

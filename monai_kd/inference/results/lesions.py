@@ -9,7 +9,7 @@ import numpy.typing as npt
 import scipy
 from nibabel.affines import apply_affine
 
-from data_prep.scans.crop import find_brain
+from data_prep.scans.crop import find_box
 from data_prep.scans.grid import Grid
 
 SPECK_ML = 0.05  # 50 voxels of 1 mm: BraTS 2023 leaves out what is smaller when it counts lesions
@@ -76,7 +76,7 @@ def _find_parts(mask: Mask, grid: Grid) -> Iterator[tuple[Box, Mask, float]]:
     """Each connected part that is no speck: its box, its voxels in there, and its volume."""
     if not mask.any():
         return
-    whole = find_brain([mask])  # the smallest box: what is labelled beyond it would only take time
+    whole = find_box([mask])  # the smallest box: what is labelled beyond it would only take time
     parts, _ = scipy.ndimage.label(mask[whole], NEIGHBOURS)
     voxel_ml = abs(float(np.linalg.det(grid.affine[:3, :3]))) / 1000
     for number, own in enumerate(scipy.ndimage.find_objects(parts), start=1):

@@ -10,7 +10,7 @@ from typing import Any
 
 from data_prep.case import Case
 from data_prep.rules import Rule
-from data_prep.scans.pair import files_of
+from data_prep.scans import files_of
 
 FORMAT = 1
 APART = (Rule.NOT_ALIGNED.code, Rule.OWN_SPACING.code)  # what --coregister does away with

@@ -29,8 +29,6 @@ def hold_folder(folder: Path, shard: Shard = WHOLE) -> Iterator[None]:
         for other in sorted(folder.glob(".predict*")):
             if other.stem != own.stem and _mixes(other, shard):
                 _take(other.with_suffix(".lock")).release()
-        with suppress(OSError):  # Windows writes no locked file
-            Path(lock.lock_file).write_text(f"{os.getpid()}\n{socket.gethostname()}\n", "utf-8")
         yield
     finally:
         with suppress(OSError):  # Windows removes no open file
@@ -47,7 +45,7 @@ def _mixes(other: Path, shard: Shard) -> bool:
 
 
 def _take(path: Path) -> BaseFileLock:
-    lock: BaseFileLock = FileLock(path, timeout=0, fallback_to_soft=False)
+    lock: BaseFileLock = FileLock(path, timeout=0, fallback_to_soft=False, on_acquired=_sign)
     try:
         try:
             lock.acquire()
@@ -63,6 +61,12 @@ def _take(path: Path) -> BaseFileLock:
             "name another output folder"
         ) from error
     return lock
+
+
+def _sign(descriptor: int) -> None:
+    """Write whose the lock is, as a SoftFileLock does."""
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, f"{os.getpid()}\n{socket.gethostname()}\n".encode())
 
 
 def _describe_owner(path: Path) -> str:

@@ -10,8 +10,8 @@ from isal import igzip_lib
 
 from data_prep.errors import DatasetError
 from data_prep.files import write_bytes
+from data_prep.scans import Scan
 from data_prep.scans.grid import Grid
-from data_prep.scans.scan import Scan
 from data_prep.schemes import LabelScheme, translate_labels
 from monai_kd.inference.runtimes.runtime import Runtime
 from monai_kd.inference.segmenting.answer import (
@@ -22,7 +22,7 @@ from monai_kd.inference.segmenting.answer import (
     find_probabilities,
 )
 from monai_kd.inference.segmenting.preparation import Prepared, prepare_image
-from monai_kd.inference.segmenting.restoration import restore_chances, restore_label
+from monai_kd.inference.segmenting.restoration import restore_doubt, restore_label
 from monai_kd.inference.segmenting.windows import infer
 from monai_kd.inference.stopwatch import Stopwatch
 from monai_kd.inference.student import Student
@@ -153,7 +153,7 @@ def write_uncertainty(
     `probabilities` lie where the masks do. 100 is an output of which both answers are as likely.
     """
     doubt = np.max([1 - np.abs(2 * one - 1) for one in probabilities.values()], axis=0)
-    stored = restore_chances(doubt, segmentation.prepared, segmentation.reference)
+    stored = restore_doubt(doubt, segmentation.prepared, segmentation.reference)
     percent = np.round(stored * 100).astype(np.uint8)
     _write(percent.tobytes(order="F"), segmentation, "uncertainty, 0 to 100 per cent", path)
 

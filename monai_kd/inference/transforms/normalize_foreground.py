@@ -12,7 +12,7 @@ ROUNDING = 1e-4  # of the mean magnitude: what interpolation may make of nothing
 
 
 class NormalizeForegroundd(MapTransform):  # type: ignore[misc]  # MONAI is untyped to us
-    """`(clip(v, low, high) - mean) / std` of each channel's voxels but 0; those stay as they are.
+    """`(clip(v, low, high) - mean) / std` of each channel's foreground; what is none becomes 0.
 
     `low` and `high` are percentiles of these voxels, so one voxel of 10^6 moves nothing; mean and
     standard deviation are of the clipped ones. It is the rule by which training data is prepared.
@@ -38,6 +38,7 @@ class NormalizeForegroundd(MapTransform):  # type: ignore[misc]  # MONAI is unty
 
     def _normalise(self, channel: torch.Tensor) -> None:
         foreground = is_foreground(channel)
+        channel[~foreground] = 0
         values = channel[foreground].cpu().numpy().astype(np.float64)
         if not values.size:
             return
