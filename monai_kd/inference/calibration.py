@@ -14,7 +14,6 @@ from monai_kd.inference.intervals import FLOOR_ML, LEVEL, Interval, find_interva
 FORMAT = 3
 MARGIN = 1.25  # that a scan may hold less or more than those that were seen
 LEEWAY = 0.05  # below the least agreement that was seen
-_BETWEEN = "+"
 
 
 @dataclass(frozen=True)
@@ -60,10 +59,13 @@ class Calibration:
 
 def write_calibration(bundle: Path, calibration: Calibration) -> None:
     """Write it into the bundle's folder, whole or not at all."""
-    subsets = {
-        _BETWEEN.join(sorted(present)): {name: _tell(trust) for name, trust in regions.items()}
-        for present, regions in calibration.subsets.items()
-    }
+    subsets = [
+        {
+            "channels": sorted(present),
+            "outputs": {name: _describe(trust) for name, trust in outputs.items()},
+        }
+        for present, outputs in calibration.subsets.items()
+    ]
     content = {
         "format": FORMAT,
         "level": LEVEL,
@@ -93,7 +95,7 @@ def calibration_file(bundle: Path) -> Path:
     return bundle / "configs" / "calibration.json"
 
 
-def _tell(trust: Trust) -> dict[str, float | None]:
+def _describe(trust: Trust) -> dict[str, float | None]:
     bound = round(trust.bound, 5) if isfinite(trust.bound) else None
     dice = None if trust.dice is None else round(trust.dice, 4)
     return {"dice": dice, "bound": bound, "agreement": round(trust.agreement, 4)}
@@ -104,15 +106,15 @@ def _read(content: Mapping[str, Any]) -> Calibration:
     if found != (FORMAT, LEVEL, FLOOR_ML):
         raise ValueError("it is of another version")
     subsets = {
-        frozenset(names.split(_BETWEEN)): {name: _trust(told) for name, told in regions.items()}
-        for names, regions in content["subsets"].items()
+        frozenset(one["channels"]): {name: _trust(known) for name, known in one["outputs"].items()}
+        for one in content["subsets"]
     }
     smallest, largest = map(float, content["foreground_ml"])
     return Calibration(int(content["cases"]), (smallest, largest), subsets)
 
 
-def _trust(told: Mapping[str, float | None]) -> Trust:
-    dice, bound, agreement = told["dice"], told["bound"], told["agreement"]
+def _trust(known: Mapping[str, float | None]) -> Trust:
+    dice, bound, agreement = known["dice"], known["bound"], known["agreement"]
     return Trust(
         None if dice is None else float(dice),
         inf if bound is None else float(bound),

@@ -169,6 +169,11 @@ def test_labelled_cases_calibrate_it(lake_bundle, predict, tmp_path, out, capsys
     assert 0 <= record["agreement"]["Anterior"] <= 1
 
 
+def test_labels_of_another_task_calibrate_nothing(lake_bundle, scans, capsys):
+    assert cli.main(["calibrate", str(scans), "--bundle", str(lake_bundle)]) == 2
+    assert "this student finds Anterior, Posterior" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -88,6 +88,11 @@ def _calibrate(options: argparse.Namespace) -> int:
     labelled = [case for case in dataset.cases if case.label is not None]
     if dataset.scheme is None:
         raise DatasetError(f"{options.folder} does not tell what its labels mean: give --labels")
+    if not set(student.outputs) <= set(dataset.scheme.regions):
+        found, wanted = ", ".join(dataset.scheme.regions), ", ".join(student.outputs)
+        raise DatasetError(
+            f"the labels in {options.folder} are {found}; this student finds {wanted}"
+        )
     _want(len(labelled), f"labelled cases in {options.folder}")
     runtime = open_runtime(student, threads=count_threads())
     validation = Validation(dataset, dataset.scheme, student, runtime, measure_free_memory())
