@@ -1,4 +1,4 @@
-"""What validation cases told of a student, as its bundle carries it."""
+"""How good a student was on validation cases, as its bundle carries it."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -32,7 +32,7 @@ class Trust:
         return find_interval(predicted_ml, bound=self.bound, agreement=agreement)
 
     def knows(self, agreement: float) -> bool:
-        """Tell whether two opinions agree about as well as in the validation cases."""
+        """Say whether two opinions agree about as well as in the validation cases."""
         return agreement >= self.agreement - LEEWAY
 
 
@@ -48,7 +48,7 @@ class Calibration:
     subsets: Mapping[frozenset[str], Mapping[str, Trust]]
 
     def knows(self, foreground_ml: float) -> bool:
-        """Tell whether about as much is not 0 as in the validation cases."""
+        """Say whether about as much is not 0 as in the validation cases."""
         smallest, largest = self.foreground_ml
         return smallest / MARGIN <= foreground_ml <= largest * MARGIN
 

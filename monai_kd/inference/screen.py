@@ -1,4 +1,4 @@
-"""What a run tells: results on stdout, failures on stderr, a bar for people, all in the log."""
+"""What a run reports: results on stdout, failures on stderr, a progress bar, all in the log."""
 
 import os
 import sys

@@ -17,7 +17,7 @@ def measure_foreground(scan: Scan) -> float:
 def measure_volumes(
     label: npt.NDArray[np.integer], affine: npt.NDArray[np.float64], scheme: LabelScheme
 ) -> dict[str, float]:
-    """Return the ml of each region of `scheme` in a label; the affine tells the size of a voxel."""
+    """Return the ml of each region of `scheme` in a label; the affine has the size of a voxel."""
     voxel_ml = _voxel_ml(affine)
     counts = {value: np.count_nonzero(label == value) for value in scheme.labels}
     return {

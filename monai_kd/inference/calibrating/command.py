@@ -1,4 +1,4 @@
-"""The command `calibrate`: what labelled cases tell of a student goes into its bundle."""
+"""The command `calibrate`: how good a student is on labelled cases goes into its bundle."""
 
 import argparse
 from collections.abc import Iterator, Sequence
@@ -50,7 +50,7 @@ def add_calibrate(commands: Any) -> None:
     parser.add_argument(
         "--bundle", type=Path, required=True, metavar="DIR", help="the folder of the student"
     )
-    parser.add_argument("--quiet", action="store_true", help="tell failures only")
+    parser.add_argument("--quiet", action="store_true", help="report failures only")
     parser.set_defaults(run=_calibrate)
 
 
@@ -87,7 +87,7 @@ def _calibrate(options: argparse.Namespace) -> int:
     dataset = rename_channels(find_source(options), student.channels)
     labelled = [case for case in dataset.cases if case.label is not None]
     if dataset.scheme is None:
-        raise DatasetError(f"{options.folder} does not tell what its labels mean: give --labels")
+        raise DatasetError(f"{options.folder} does not say what its labels mean: give --labels")
     if not set(student.outputs) <= set(dataset.scheme.regions):
         found, wanted = ", ".join(dataset.scheme.regions), ", ".join(student.outputs)
         raise DatasetError(
@@ -125,7 +125,7 @@ def describe(calibration: Calibration, student: Student) -> Iterator[str]:
 def _compare(
     validation: Validation, cases: Sequence[Case], screen: Screen
 ) -> Iterator[ComparedCase]:
-    """Compare what can be compared, and tell in a line what cannot."""
+    """Compare what can be compared, and report in a line what cannot."""
     with screen.progress("Calibrating", len(cases)) as advance:
         for case in cases:
             try:

@@ -30,7 +30,7 @@ def explain(error: Exception, case: str) -> list[Finding]:
 
 
 def is_full(error: BaseException) -> bool:
-    """Tell whether the disk is full, so that other cases would fail as well."""
+    """Say whether the disk is full, so that other cases would fail as well."""
     return isinstance(error, OSError) and error.errno in _FULL
 
 

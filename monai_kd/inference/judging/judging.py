@@ -76,11 +76,11 @@ def describe_opened(opened: OpenedCase) -> list[str]:
         return [line]
     spacing = np.linalg.norm(first.affine[:3, :3], axis=0)
     same = bool(np.ptp(spacing) < 1e-3)
-    told = [f"{line}  {write_mm(spacing[:1] if same else spacing)} mm"]
+    lines = [f"{line}  {write_mm(spacing[:1] if same else spacing)} mm"]
     if opened.dicom is not None:
-        told += [f"  {name}: {series}" for name, series in opened.dicom.mapping.items()]
-        told += [f"  {note}" for note in opened.dicom.notes]
-    return told
+        lines += [f"  {name}: {series}" for name, series in opened.dicom.mapping.items()]
+        lines += [f"  {note}" for note in opened.dicom.notes]
+    return lines
 
 
 def _explain_missing(

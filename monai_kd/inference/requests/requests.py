@@ -23,7 +23,7 @@ class Request:
     """One case to segment, without its label; `findings` are errors that its names alone show.
 
     Which files a case in `dicom`, a folder, has is found when it is opened; `series` names those
-    of sequences that its headers do not tell.
+    of channels that its headers do not name.
     """
 
     name: str
@@ -102,7 +102,7 @@ class _Finder:
     def _from_dicom(self, folder: Path) -> Request:
         if not set(self.channels) <= set(MODALITIES):
             raise DatasetError(
-                f"{folder} holds DICOM, whose headers do not tell {' or '.join(self.channels)} - "
+                f"{folder} holds DICOM, whose headers do not name {' or '.join(self.channels)} - "
                 "convert it, for example with dcm2niix"
             )
         request = self._lone(printable(folder.name) or "case", folder, "DICOM", {})
@@ -143,7 +143,7 @@ def _with_series(found: Sequence[Request], files: Mapping[str, Path]) -> list[Re
             "give either INPUT or the files of one case by option; beside one folder of DICOM "
             "these options name series"
         )
-    return [replace(found[0], series={name: str(told) for name, told in files.items()})]
+    return [replace(found[0], series={name: str(named) for name, named in files.items()})]
 
 
 def _requests(dataset: Dataset) -> Iterator[Request]:

@@ -50,8 +50,8 @@ def write_dicom_segmentation(
     Each label of `scheme` becomes a segment, in the order of the values, be it empty or not.
     """
     if label.shape != series.stack.shape:
-        told = f"label of shape {label.shape}, expected {series.stack.shape}"
-        raise DatasetError(f"{path.name}: {told} as {series} has")
+        shapes = f"label of shape {label.shape}, expected {series.stack.shape}"
+        raise DatasetError(f"{path.name}: {shapes} as {series} has")
     values = sorted(scheme.labels)
     stray = sorted(set(np.unique(label).tolist()) - {0, *values})
     if stray:
@@ -63,9 +63,9 @@ def write_dicom_segmentation(
         with warnings.catch_warnings(action="ignore"):  # an empty label is no mistake here
             _build(segments, series, names, algorithm).save_as(content)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        told = printable(error).split(". ")[0]
+        reason = printable(error).split(". ")[0]
         raise DatasetError(
-            f"{series}: its headers do not do for a segmentation ({told}) - use the NIfTI label"
+            f"{series}: its headers do not do for a segmentation ({reason}) - use the NIfTI label"
         ) from error
     write_bytes(path, content.getvalue())
 

@@ -84,7 +84,7 @@ def build_refusal(case: str, reasons: Sequence[Finding], student: Student) -> di
 
 
 def peak_memory_mib() -> int | None:
-    """The most memory that this process has held so far; None where nobody can tell."""
+    """The most memory that this process has held so far; None where it is not known."""
     with suppress(OSError):  # a child's `ru_maxrss` begins at its parent's; this does not
         found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text("ascii"))
         return int(found[1]) // 2**10 if found else None

@@ -14,7 +14,7 @@ from data_prep.scans import files_of
 
 FORMAT = 1
 APART = (Rule.NOT_ALIGNED.code, Rule.OWN_SPACING.code)  # what --coregister does away with
-LEFT_OUT = "left_out"  # the folder of what is told of cases without a result
+LEFT_OUT = "left_out"  # the folder of the records of cases without a result
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class ResultFiles:
 
     @property
     def _results(self) -> tuple[Path, ...]:
-        """Also those of a student of other outputs, which the record tells."""
+        """Also those of a student of other outputs, as the record has them."""
         earlier = (read_record(self.record) or {}).get("volumes_ml", {})
         probabilities = map(self.probability, dict.fromkeys((*self.outputs, *earlier)))
         return (self.report, self.dicom, self.label, self.uncertainty, *probabilities)
@@ -116,7 +116,7 @@ def find_change(
     """Say why the result has to be made again; None where it is whole and still true.
 
     The bytes of the scans are hashed anew, which takes a hundredth of what segmenting does; of
-    DICOM, `hashes` tells those of each sequence.
+    DICOM, `hashes` has those of each channel.
     """
     record = read_record(files.record)
     if record is None:

@@ -1,4 +1,4 @@
-"""Case after case: one that fails is told in a line and left out, the others go on."""
+"""Case after case: one that fails is reported in a line and left out, the others go on."""
 
 import signal
 import threading
@@ -123,14 +123,14 @@ def leave_out_case(
 
 def describe_result(record: Record) -> str:
     """The volumes and the verdict, with its first reason, in one line."""
-    told = [_describe_volume(name, volume) for name, volume in record["volumes_ml"].items()]
-    told[:1] = [f"{first} ml" for first in told[:1]]
+    volumes = [_describe_volume(name, volume) for name, volume in record["volumes_ml"].items()]
+    volumes[:1] = [f"{first} ml" for first in volumes[:1]]
     verdict = record["verdict"]
     if verdict == CHECK and record["reasons"]:
         reason = record["reasons"][0]
         place = f"{reason['file']}: " if reason["file"] else ""
         verdict += f": {place}{reason['text']} [{reason['code']}]"
-    return f"{record['case']}  {'  '.join(told)}   {verdict}"
+    return f"{record['case']}  {'  '.join(volumes)}   {verdict}"
 
 
 def _describe_volume(name: str, volume: dict[str, float | None]) -> str:

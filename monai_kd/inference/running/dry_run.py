@@ -70,8 +70,8 @@ def _plan_windows(opened: OpenedCase, run: CaseRun, prepared: Prepared) -> tuple
     window = choose_window(shape, divisor=run.job.student.divisor, most_voxels=most_voxels)
     count = count_windows(shape, window)
     edges = " x ".join(map(str, window))
-    told = f"window of {edges}" if count == 1 else f"{count} windows of {edges}"
-    return count * prod(window), told
+    words = f"window of {edges}" if count == 1 else f"{count} windows of {edges}"
+    return count * prod(window), words
 
 
 def _time_a_voxel(run: CaseRun) -> float:

@@ -94,7 +94,7 @@ class Job:
 
 
 def _had_dicom(files: ResultFiles) -> bool:
-    """Tell whether a mask in DICOM belongs to the result."""
+    """Say whether a mask in DICOM belongs to the result."""
     record = read_record(files.record) or {}
     from_dicom = any("series" in one for one in record.get("sequences", {}).values())
     refused = any(reason["code"] == Rule.NO_DICOM_MASK.code for reason in record.get("reasons", ()))

@@ -37,7 +37,7 @@ def hold_folder(folder: Path, shard: Shard = WHOLE) -> Iterator[None]:
 
 
 def _mixes(other: Path, shard: Shard) -> bool:
-    """Tell whether the other run may come upon the same case."""
+    """Say whether the other run may come upon the same case."""
     match = _NAME.fullmatch(other.name)
     return match is not None and (
         shard == WHOLE or match[1] is None or int(match[1]) != shard.count

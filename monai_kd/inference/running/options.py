@@ -105,9 +105,14 @@ def _add_machine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--runtime", choices=("auto", *RUNTIMES), default="auto", help="what computes (%(default)s)"
     )
-    parser.add_argument("--threads", type=_count, metavar="N", help="threads (all that are ours)")
     parser.add_argument(
-        "--max-ram", type=parse_size, metavar="SIZE", help="memory to use, as 6G (what is free)"
+        "--threads", type=_count, metavar="N", help="number of threads (default: all available)"
+    )
+    parser.add_argument(
+        "--max-ram",
+        type=parse_size,
+        metavar="SIZE",
+        help="memory limit, e.g. 6G (default: free memory)",
     )
     parser.add_argument(
         "--shard",
@@ -129,13 +134,13 @@ def _add_manner(parser: argparse.ArgumentParser) -> None:
     )
     existing.add_argument("--overwrite", action="store_true", help="replace results")
     parser.add_argument(
-        "--dry-run", action="store_true", help="tell what would be done; write nothing"
+        "--dry-run", action="store_true", help="show what would be done; write nothing"
     )
     parser.add_argument(
         "--strict", action="store_true", help="exit with 1 if a case is to be checked"
     )
-    parser.add_argument("--debug", action="store_true", help="tell where in the code it failed")
-    parser.add_argument("--quiet", action="store_true", help="tell failures only")
+    parser.add_argument("--debug", action="store_true", help="show where in the code it failed")
+    parser.add_argument("--quiet", action="store_true", help="report failures only")
 
 
 def _image(text: str) -> tuple[str, Path]:

@@ -65,7 +65,7 @@ def _list_values(outputs: Mapping[str, tuple[int, ...]]) -> list[tuple[int, tupl
     covering: dict[tuple[str, ...], int] = {}
     for value in sorted({value for values in outputs.values() for value in values} - {0}):
         names = tuple(name for name, values in outputs.items() if value in values)
-        covering.setdefault(names, value)  # values that no output tells apart are drawn as one
+        covering.setdefault(names, value)  # values of the same outputs are drawn as one
     ordered = sorted(covering, key=len)
     return [(covering[names], _narrowest(outputs, names)) for names in ordered]
 

@@ -29,7 +29,7 @@ from monai_kd.inference.student import Student
 from monai_kd.outputs import Task
 
 SCANS_BYTES = 72 * 2**20  # of four of 240x240x155, as the base of a window's memory holds them
-_LINE_ENDS = (13, 10, 26, 10)  # by which NIfTI-2 tells a file that was copied as text
+_LINE_ENDS = (13, 10, 26, 10)  # by which NIfTI-2 knows a file that was copied as text
 FORM_CODES, ALIGNED = range(6), 2  # of NIfTI
 COMPRESSION = 1  # of isal's 0 to 3: a mask is mostly 0, and higher levels gain next to nothing
 

@@ -36,7 +36,7 @@ class RegionsToLabeld(MapTransform):  # type: ignore[misc]  # MONAI is untyped t
         covering: dict[tuple[int, ...], int] = {}
         for value in sorted({value for values in self.outputs.values() for value in values}):
             own = tuple(k for k, values in enumerate(self.outputs.values()) if value in values)
-            covering.setdefault(own, value)  # values that no region tells apart are drawn as one
+            covering.setdefault(own, value)  # values of the same regions are drawn as one
         sizes = [len(values) for values in self.outputs.values()]
         label = torch.zeros_like(regions[:1], dtype=torch.uint8)
         for own, value in sorted(covering.items(), key=lambda item: len(item[0])):
