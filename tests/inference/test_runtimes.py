@@ -4,6 +4,7 @@ import json
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,7 @@ def test_all_runtimes_agree(student: Student, size: tuple[int, int, int]) -> Non
 
 RESIDENT = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 import numpy as np
 from monai_kd.inference.runtimes import choice, openvino_runtime
@@ -73,6 +75,13 @@ def test_runtime_tells_what_it_is(student: Student, name: str) -> None:
     runtime = open_runtime(student, name=name, threads=1)
     assert runtime.name.startswith(f"{name} ")
     assert (runtime.device, runtime.threads) == ("CPU", 1)
+
+
+def test_more_outputs_take_more_memory(student: Student) -> None:
+    outputs = {str(value): (value,) for value in range(14)}
+    many = replace(student, task=student.task._replace(outputs=outputs))
+    usual, more = (open_runtime(s, name="onnxruntime").bytes_per_voxel for s in (student, many))
+    assert more == usual + 8 * 11
 
 
 def test_first_that_is_installed_is_chosen(

@@ -15,6 +15,7 @@ from monai_kd.inference.runtimes.runtime import Runtime, shorten
 from monai_kd.inference.student import FIX, Student
 
 TORCH = "torch"
+MEASURED_MAPS, MAP_BYTES = 7, 8  # channels and outputs that were measured; of one more, held twice
 
 
 def _open_torch(student: Student, threads: int) -> Runtime:
@@ -66,7 +67,10 @@ def _open(name: str, student: Student, threads: int) -> Runtime:
     if not file.is_file():
         raise DatasetError(f"no weights {file}: {FIX}")
     with _in_one_line(name, file):
-        return RUNTIMES[name](student, threads)
+        runtime = RUNTIMES[name](student, threads)
+    maps = len(student.task.channels) + len(student.task.outputs)
+    runtime.bytes_per_voxel += MAP_BYTES * max(0, maps - MEASURED_MAPS)
+    return runtime
 
 
 @contextmanager
