@@ -58,10 +58,11 @@ def scheme_of_classes(labels: Mapping[int, str]) -> LabelScheme:
     Names of tumour parts give the regions TC, WT and ET, and a known scheme where it has the same
     parts at the same values. Other classes are regions of their own.
     """
-    classes = {value: label for value, label in labels.items() if value != 0}
+    classes = {value: labels[value] for value in sorted(labels) if value != 0}
     parts = {value: part_of_tumour(label) for value, label in classes.items()}
     if None in parts.values() or not _REGION_PARTS["WT"] <= set(parts.values()):
-        regions = {label: (value,) for value, label in classes.items()}
+        named = [label for label in classes.values() if part_of_tumour(label) != IGNORED]
+        regions = {name: tuple(v for v in classes if classes[v] == name) for name in named}
         return _scheme("declared", classes, regions)
     for known in SCHEMES.values():
         if parts == {value: part_of_tumour(label) for value, label in known.labels.items()}:
