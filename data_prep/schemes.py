@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from data_prep.errors import DatasetError
 
+MASKS = ("brats2023", "brats2021", "msd")  # in which a mask of a tumour can be written
 IGNORED = "ignore"  # nnU-Net's name for voxels that nobody has labelled
 # What a part of a tumour is called in the datasets' own lists; the first that fits is meant, for
 # a name may hold another's: oedema is also "surrounding non-enhancing FLAIR hyperintensity".
@@ -52,6 +53,16 @@ def choose_scheme(name: str) -> LabelScheme:
     raise DatasetError(f"no label scheme {name!r}, expected one of {', '.join(SCHEMES)}{hint}")
 
 
+def choose_mask_scheme(own: LabelScheme, name: str | None) -> LabelScheme:
+    """Return the scheme in which a mask of `own` labels is written: a tumour's parts by name."""
+    parts = {part_of_tumour(label) for label in own.labels.values()}
+    if parts == {"core", "oedema", "enhancing"}:
+        return choose_scheme(name or MASKS[0])
+    if name is not None:
+        raise DatasetError(f"masks of this student have its own values {own}: leave out --labels")
+    return own
+
+
 def scheme_of_classes(labels: Mapping[int, str]) -> LabelScheme:
     """Tell the scheme from the names of exclusive classes, 0 being background.
 
@@ -87,6 +98,8 @@ def scheme_of_regions(regions: Mapping[str, tuple[int, ...]]) -> LabelScheme:
 
 def translate_labels(source: LabelScheme, target: LabelScheme) -> dict[int, int]:
     """Say which value of `target` stands for each value of `source`: the same part of a tumour."""
+    if source == target:
+        return {value: value for value in source.labels}
     values = {part_of_tumour(label): value for value, label in target.labels.items()}
     return {value: values[part_of_tumour(label)] for value, label in source.labels.items()}
 

@@ -19,7 +19,7 @@ from data_prep.checks.intensities import intensity_faults, type_faults
 from data_prep.checks.labels import count_values, label_faults
 from data_prep.findings import Finding, spoilt_cases
 from data_prep.rules import Rule
-from data_prep.scans.scan import Scan, ScanError, read_scan
+from data_prep.scans import Scan, ScanError, read_scan
 
 
 @dataclass(frozen=True)

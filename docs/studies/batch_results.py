@@ -12,7 +12,7 @@ import numpy as np
 from data_prep import write_phantoms
 from data_prep.phantom.corruptions import CORRUPTIONS, corrupt
 from data_prep.phantom.corruptions.corruption import EVERY
-from data_prep.scans.scan import read_scan
+from data_prep.scans import read_scan
 from monai_kd.inference.judging.verdict import EMPTY
 from monai_kd.inference.results.result_files import ResultFiles
 

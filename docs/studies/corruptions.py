@@ -78,11 +78,11 @@ def main() -> None:
         faults = [_compare(source, way) for way in CORRUPTIONS.values()]
         oddities = [_compare(source, way)[:2] for way in ODDITIES.values()]
     limits = {"monai": version("monai"), "memory": MEMORY_GB, "seconds": SECONDS}
-    rules = [(rule.code, rule.title, rule.mend) for rule in sorted(Rule, key=lambda r: r.code[1:])]
+    rules = [(rule.code, rule.title, rule.fix) for rule in sorted(Rule, key=lambda r: r.code[1:])]
     sections = [
         INTRODUCTION,
         RULES,
-        _table(("code", "what", "mend"), rules),
+        _table(("code", "what", "fix"), rules),
         FAULTS.format(**limits),
         _table(("fault", "plain MONAI", "our check"), faults),
         VALID,
@@ -103,7 +103,7 @@ def _compare(source: Path, way: Corruption) -> tuple[str, str, str]:
 
 def _ask_check(root: Path, way: Corruption) -> str:
     told = [f for f in check_dataset(find_dataset(root)).findings if f.rule is way.rule]
-    return f"{told[0].detail} - {told[0].rule.mend} [{told[0].rule.code}]" if told else ""
+    return f"{told[0].detail} - {told[0].rule.fix} [{told[0].rule.code}]" if told else ""
 
 
 def _ask_monai(root: Path) -> str:

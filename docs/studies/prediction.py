@@ -34,6 +34,7 @@ from docs.studies.benchmark.machine import describe_machine
 from monai_kd.inference.requests.opened_case import open_case
 from monai_kd.inference.requests.requests import Request, find_requests
 from monai_kd.inference.running.case_run import CaseRun
+from monai_kd.inference.running.job import Job
 from monai_kd.inference.runtimes.choice import open_runtime
 from monai_kd.inference.student import read_student
 
@@ -70,7 +71,7 @@ def _measure(options: argparse.Namespace, cases: Path, folder: Path) -> str:
     (request,) = find_requests([cases])
     student = read_student(options.bundle)
     runtime = open_runtime(student, threads=options.threads)
-    run = CaseRun(student, runtime, BRATS2023, folder, MOST_BYTES)
+    run = CaseRun(Job(student, BRATS2023, folder), runtime, MOST_BYTES)
     ours: Times = {stage: [] for stage in (*STAGES, "all")}
     zoo: Times = {stage: [] for stage in ("load and normalise", "infer", "save", "all")}
     gzip: list[float] = []
@@ -91,7 +92,7 @@ def _measure(options: argparse.Namespace, cases: Path, folder: Path) -> str:
 def _run_ours(request: Request, run: CaseRun, times: Times) -> tuple[int, int, int]:
     """What `predict` does with a case: read, check, judge, segment, write mask and record."""
     began = time.perf_counter()
-    provenance = run(open_case(request), lambda line: None)["provenance"]
+    provenance = run(open_case(request, run.job.student), lambda line: None)["provenance"]
     ended = time.perf_counter()
     for stage, taken in (provenance["seconds"] | {"all": ended - began}).items():
         times[stage].append(taken)

@@ -11,15 +11,15 @@ from data_prep.errors import DatasetError
 from data_prep.files import write_json
 from monai_kd.inference.intervals import FLOOR_ML, LEVEL, Interval, find_interval
 
-FORMAT = 2
-MARGIN = 1.25  # that a brain may be smaller or larger than those that were seen
+FORMAT = 3
+MARGIN = 1.25  # that a scan may hold less or more than those that were seen
 LEEWAY = 0.05  # below the least agreement that was seen
 _BETWEEN = "+"
 
 
 @dataclass(frozen=True)
 class Trust:
-    """How good one region is: its mean Dice, and the bound of its volume's intervals.
+    """How good one output is: its mean Dice, and the bound of its volume's intervals.
 
     `agreement` is the least on which two opinions of a validation case came.
     """
@@ -39,22 +39,22 @@ class Trust:
 
 @dataclass(frozen=True)
 class Calibration:
-    """The trust in each region, for every subset of sequences that `cases` were segmented from.
+    """The trust in each output, for every subset of channels that `cases` were segmented from.
 
-    `brain_ml` are the smallest and the largest of their brains: of others nothing was learnt.
+    `foreground_ml` are the least and the most of what was not 0: of others nothing was learnt.
     """
 
     cases: int
-    brain_ml: tuple[float, float]
+    foreground_ml: tuple[float, float]
     subsets: Mapping[frozenset[str], Mapping[str, Trust]]
 
-    def knows(self, brain_ml: float) -> bool:
-        """Tell whether a brain is about as large as those of the validation cases."""
-        smallest, largest = self.brain_ml
-        return smallest / MARGIN <= brain_ml <= largest * MARGIN
+    def knows(self, foreground_ml: float) -> bool:
+        """Tell whether about as much is not 0 as in the validation cases."""
+        smallest, largest = self.foreground_ml
+        return smallest / MARGIN <= foreground_ml <= largest * MARGIN
 
     def of(self, present: Collection[str]) -> Mapping[str, Trust]:
-        """The trust in a case of which these sequences are there; none where it is not known."""
+        """The trust in a case of which these channels are there; none where it is not known."""
         return self.subsets.get(frozenset(present), {})
 
 
@@ -69,7 +69,7 @@ def write_calibration(bundle: Path, calibration: Calibration) -> None:
         "level": LEVEL,
         "floor_ml": FLOOR_ML,
         "cases": calibration.cases,
-        "brain_ml": [round(ml, 1) for ml in calibration.brain_ml],
+        "foreground_ml": [round(ml, 1) for ml in calibration.foreground_ml],
         "subsets": subsets,
     }
     write_json(calibration_file(bundle), content)
@@ -107,7 +107,7 @@ def _read(content: Mapping[str, Any]) -> Calibration:
         frozenset(names.split(_BETWEEN)): {name: _trust(told) for name, told in regions.items()}
         for names, regions in content["subsets"].items()
     }
-    smallest, largest = map(float, content["brain_ml"])
+    smallest, largest = map(float, content["foreground_ml"])
     return Calibration(int(content["cases"]), (smallest, largest), subsets)
 
 

@@ -24,7 +24,7 @@ from data_prep.findings import Finding
 from data_prep.layouts import find_dataset
 from data_prep.phantom.corruptions import corrupt
 from data_prep.rules import Rule
-from data_prep.scans.scan import read_scan
+from data_prep.scans import read_scan
 from data_prep.schemes import BRATS2021, BRATS2023, SCHEMES
 
 HIPPOCAMPUS = Path(__file__).parents[3] / "shared" / "data" / "Task04_Hippocampus"
@@ -297,7 +297,7 @@ def test_json_holds_every_finding_and_no_absolute_path(dataset, tmp_path):
     write_json_report(_report(dataset, _finding()), tmp_path / "new" / "check.json")
     text = (tmp_path / "new" / "check.json").read_text()
     (record,) = json.loads(text)["findings"]
-    assert (record["code"], record["mend"]) == ("E301", Rule.NAN.mend)
+    assert (record["code"], record["mend"]) == ("E301", Rule.NAN.fix)
     assert str(dataset.root) not in text
 
 
@@ -357,3 +357,9 @@ def test_values_whose_squares_no_float_holds_are_refused(value, found):
     values[0, 0, 0] = value
     faults = [rule for rule, _ in intensity_faults(values, stripped=False)]
     assert [rule for rule in faults if rule is Rule.INFINITE] == found
+
+
+def test_every_rule_stands_on_the_page_of_the_checks():
+    page = (Path(__file__).parents[2] / "docs" / "checks.md").read_text("utf-8")
+    for rule in Rule:
+        assert f"| {rule.code} | {rule.title} | {rule.fix} |" in page

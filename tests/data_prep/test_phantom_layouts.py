@@ -10,7 +10,7 @@ from data_prep.case import MODALITIES
 from data_prep.layouts import find_dataset
 from data_prep.phantom import LAYOUTS
 from data_prep.phantom.case import PhantomCase, make_volumes
-from data_prep.scans.scan import read_scan
+from data_prep.scans import read_scan
 from data_prep.schemes import BRATS2021
 
 CASES = 4  # the last of them is of low grade

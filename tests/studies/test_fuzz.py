@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from data_prep.scans.scan import read_scan
+from data_prep.scans import read_scan
 from docs.studies.fuzz import nifti, streams
 from docs.studies.fuzz.judging import CRASH, HANG, PASSED, REFUSED, UNFORESEEN, WRONG, judge
 from docs.studies.fuzz.mutants import make_mutant

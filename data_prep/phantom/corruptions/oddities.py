@@ -13,7 +13,7 @@ from data_prep.phantom.corruptions.corruption import (
     on_voxels,
 )
 from data_prep.phantom.corruptions.nifti_files import pack, unpack, write_nifti
-from data_prep.scans.scan import read_scan
+from data_prep.scans import read_scan
 
 
 def _turn(case: CaseFiles, orientation: str) -> None:

@@ -1,5 +1,10 @@
-from monai_kd.inference.running.lock import WHOLE, Shard
-from monai_kd.inference.running.torchrun import code_for_torchrun, processes_here, shard_of_torchrun
+from monai_kd.inference.running.shards import (
+    WHOLE,
+    Shard,
+    code_for_torchrun,
+    processes_here,
+    shard_of_torchrun,
+)
 
 
 def test_torchrun_gives_each_of_its_processes_a_shard_and_nobody_else_does(monkeypatch):

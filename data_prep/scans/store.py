@@ -5,6 +5,7 @@ of 96^3 touches a few blocks only. The same array gives the same bytes, whatever
 """
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,10 +53,18 @@ def write_array(
     return hashlib.sha256(content).hexdigest()
 
 
-def read_array(path: Path) -> tuple[npt.NDArray[Any], dict[str, Any]]:
-    """Return all voxels of `path`, and its metadata."""
+def read_array(
+    path: str | os.PathLike[str], block: Sequence[slice] = ()
+) -> tuple[npt.NDArray[Any], dict[str, Any]]:
+    """Return the voxels of a block (its three slices), by default all, and the metadata.
+
+    Only the chunks that the block touches are decompressed.
+    """
     stored = open_array(path)
-    return stored[...], dict(stored.schunk.vlmeta[METADATA])
+    try:
+        return stored[(..., *block)], dict(stored.schunk.vlmeta[METADATA])
+    except RuntimeError as error:
+        raise DatasetError(f"{path} is damaged ({error}): voxelise again") from error
 
 
 def read_metadata(path: Path, table: str = METADATA) -> dict[str, Any]:
@@ -64,17 +73,15 @@ def read_metadata(path: Path, table: str = METADATA) -> dict[str, Any]:
     return dict(stored.schunk.vlmeta[table])
 
 
-def open_array(path: Path) -> Any:  # blosc2 has no types
+def open_array(path: str | os.PathLike[str]) -> Any:  # blosc2 has no types
     """Open `path` without reading its voxels; slices of what is returned are arrays."""
     try:
         stored = blosc2.open(str(path), mode="r", mmap_mode="r")
         found = stored.schunk.vlmeta[METADATA]["format"]
     except (OSError, RuntimeError, ValueError, KeyError, AttributeError) as error:
-        raise DatasetError(
-            f"{path}: not an array of voxels ({error}); delete it and voxelise again"
-        ) from error
+        raise DatasetError(f"{path} is no file of voxels ({error}): voxelise again") from error
     if found != FORMAT:
-        raise DatasetError(f"{path}: format {found}, expected {FORMAT}; voxelise again")
+        raise DatasetError(f"{path} has voxel format {found}, expected {FORMAT}: voxelise again")
     return stored
 
 
@@ -87,7 +94,11 @@ def stored_key(path: Path) -> str | None:
 
 
 def as_smallest(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return whole numbers in the smallest integers that hold them exactly, others as float32."""
+    """Return whole numbers in the smallest integers that hold them exactly, others as float32.
+
+    >>> as_smallest(np.array([0.0, 300.0])).dtype, as_smallest(np.array([0.5])).dtype
+    (dtype('int16'), dtype('float32'))
+    """
     low, high = (array.min(), array.max()) if array.size else (0, 0)
     if array.dtype.kind not in "iub" and not np.array_equal(array, np.rint(array)):
         return array.astype(np.float32, copy=False)

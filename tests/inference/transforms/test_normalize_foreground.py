@@ -1,10 +1,10 @@
 import torch
 
-from monai_kd.inference.transforms import NormalizeBraind
+from monai_kd.inference.transforms import NormalizeForegroundd
 
 
 def normalised(image):
-    return NormalizeBraind("image")({"image": image})["image"]
+    return NormalizeForegroundd("image")({"image": image})["image"]
 
 
 def brain(channels=2):

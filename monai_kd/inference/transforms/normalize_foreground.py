@@ -11,8 +11,8 @@ from monai.transforms import MapTransform
 ROUNDING = 1e-4  # of the mean magnitude: what interpolation may make of nothing
 
 
-class NormalizeBraind(MapTransform):  # type: ignore[misc]  # MONAI is untyped to us
-    """`(clip(v, low, high) - mean) / std` of each channel's voxels but 0; those stay as they are.
+class NormalizeForegroundd(MapTransform):  # type: ignore[misc]  # MONAI is untyped to us
+    """`(clip(v, low, high) - mean) / std` of each channel's foreground; what is none becomes 0.
 
     `low` and `high` are percentiles of these voxels, so one voxel of 10^6 moves nothing; mean and
     standard deviation are of the clipped ones. It is the rule by which training data is prepared.
@@ -37,17 +37,18 @@ class NormalizeBraind(MapTransform):  # type: ignore[misc]  # MONAI is untyped t
         return case
 
     def _normalise(self, channel: torch.Tensor) -> None:
-        brain = is_brain(channel)
-        values = channel[brain].cpu().numpy().astype(np.float64)
+        foreground = is_foreground(channel)
+        channel[~foreground] = 0
+        values = channel[foreground].cpu().numpy().astype(np.float64)
         if not values.size:
             return
         low, high = np.percentile(values, self.percentiles)
         values = np.clip(values, low, high)
         values = (values - values.mean()) / (values.std() or 1.0)
-        channel[brain] = torch.as_tensor(values, dtype=channel.dtype, device=channel.device)
+        channel[foreground] = torch.as_tensor(values, dtype=channel.dtype, device=channel.device)
 
 
-def is_brain(image: torch.Tensor) -> torch.Tensor:
+def is_foreground(image: torch.Tensor) -> torch.Tensor:
     """Tell which voxels hold something, and not only what rounding has left of nothing."""
     size = image.abs()
     return size > ROUNDING * size.mean()

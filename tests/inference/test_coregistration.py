@@ -11,6 +11,7 @@ from nibabel.affines import apply_affine, from_matvec
 
 from data_prep.case import MODALITIES, Dataset
 from data_prep.checks import Inspection, inspect_case
+from data_prep.findings import LeftOutError
 from data_prep.registration import coregistration as module
 from data_prep.registration import registration
 from data_prep.registration.coregistration import coregister
@@ -19,7 +20,6 @@ from data_prep.scans.scan import Scan
 from docs.studies.registration import displace, turn
 from docs.studies.storage import measure_dice
 from monai_kd import cli
-from monai_kd.inference.judging.failures import LeftOutError
 from tests.inference.damage import inspect, make_phantom, rotate, shift
 
 CASE = "BraTS19_PHANTOM_001_1"
@@ -94,7 +94,7 @@ def test_what_lies_well_is_left_alone(phantom: dict[str, np.ndarray]) -> None:
 def test_what_lies_apart_and_only_that_is_moved(phantom, damage, far) -> None:
     found = coregister(inspect(damage(phantom, "t2", far)), modalities=MODALITIES)
     assert set(found.movements) == {"t2"}
-    assert [reason.code for reason in found.reasons] == ["W706"]
+    assert [finding.rule.code for finding in found.findings] == ["W706"]
     assert coregister(found.inspection, modalities=MODALITIES) is None
 
 
