@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from data_prep import voxelise_cases, write_datalist
+from data_prep.brats.labels import scheme_of_classes
 from data_prep.checks import check_dataset
 from data_prep.datalist import Split, state_task, write_raw_datalist
 from data_prep.layouts import find_dataset
-from data_prep.schemes import scheme_of_classes
 
 PARTS = ("training", "test", "unlabelled")
 
