@@ -7,8 +7,6 @@ from pathlib import Path
 from data_prep.findings import Finding
 from data_prep.schemes import LabelScheme
 
-MODALITIES = ("t1ce", "t1", "t2", "flair")
-SPACING_MM = (1.0, 1.0, 1.0)  # of BraTS and of our phantoms
 GRADES = ("HGG", "LGG")
 UNKNOWN = "unknown"
 PHANTOMS_FILE = "phantoms.json"  # what a folder of finished phantoms is known by

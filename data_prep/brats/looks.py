@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from data_prep.schemes import part_of_tumour
+from data_prep.brats.labels import part_of_tumour
 
 Code = tuple[str, str, str]  # value, scheme, meaning
 

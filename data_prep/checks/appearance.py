@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 
-from data_prep.case import MODALITIES
 from data_prep.checks.alignment import alignment_faults
 from data_prep.checks.coarse import coarsen
 from data_prep.checks.comparisons import Placed
@@ -13,9 +12,9 @@ from data_prep.rules import Rule
 
 
 def appearance_faults(images: Mapping[str, Placed]) -> Iterator[tuple[str, Fault]]:
-    """Judge sequences of one grid by their voxels; images of anything else look as they like."""
-    if not set(images) <= set(MODALITIES):
-        return
+    """Judge sequences of a brain by their voxels: those that lie on the grid of the first."""
+    first = next(iter(images.values()))
+    images = {name: image for name, image in images.items() if image.grid.is_same(first.grid)}
     coarse = coarsen(images)
     coverage = list(coverage_faults(images, coarse))
     yield from coverage

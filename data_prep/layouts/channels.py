@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from data_prep.case import MODALITIES, Case, Dataset
+from data_prep.brats.sequences import SEQUENCES
+from data_prep.case import Case, Dataset
 from data_prep.layouts.parts import (
     LABEL,
     Identity,
@@ -48,7 +49,7 @@ def match_channels(names: Sequence[str], channels: Sequence[str]) -> dict[str, s
     >>> match_channels(("mri", "CT"), ("MRI", "PET"))
     {'mri': 'MRI', 'CT': 'CT'}
     """
-    if len(names) == len(channels) == 1 and not {*names, *channels} & {*MODALITIES}:
+    if len(names) == len(channels) == 1 and not {*names, *channels} & {*SEQUENCES}:
         return {names[0]: channels[0]}
     known = {channel.casefold(): channel for channel in channels}
     return {name: known.get(name.casefold(), name) for name in names}

@@ -18,7 +18,7 @@ from pathlib import Path
 from monai.transforms import LoadImaged
 
 from data_prep import write_phantoms
-from data_prep.case import MODALITIES
+from data_prep.brats.sequences import SEQUENCES
 from data_prep.checks import check_dataset
 from data_prep.layouts import find_dataset
 from data_prep.phantom.corruptions import CORRUPTIONS, ODDITIES, Corruption, corrupt
@@ -123,8 +123,8 @@ def _load(root: Path, sender: Connection) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_GB * 2**30, MEMORY_GB * 2**30))
     warnings.simplefilter("ignore")
     folder = min(found for found in root.glob("*/*") if found.name not in NEIGHBOURS)
-    names = {kind: _find_file(folder, kind) for kind in (*MODALITIES, "seg")}
-    record = {"image": [names[modality] for modality in MODALITIES], "label": names["seg"]}
+    names = {kind: _find_file(folder, kind) for kind in (*SEQUENCES, "seg")}
+    record = {"image": [names[modality] for modality in SEQUENCES], "label": names["seg"]}
     told, before = "silent", _peak_gb()
     try:
         LoadImaged(["image", "label"], ensure_channel_first=True)(record)

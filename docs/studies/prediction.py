@@ -26,9 +26,10 @@ from monai.networks.nets import SegResNet
 from monai.transforms import Compose, LoadImaged, NormalizeIntensityd, SaveImaged
 
 from data_prep import write_phantoms
-from data_prep.case import MODALITIES, Case
+from data_prep.brats.labels import BRATS2023
+from data_prep.brats.sequences import SEQUENCES
+from data_prep.case import Case
 from data_prep.files import write_bytes
-from data_prep.schemes import BRATS2023
 from docs.studies.benchmark.bounds import list_units
 from docs.studies.benchmark.machine import describe_machine
 from monai_kd.inference.requests.opened_case import open_case
@@ -122,7 +123,7 @@ def _open_zoo(output: Path, window: list[int]) -> Callable[[Case, Times], None]:
     @torch.inference_mode()
     def run(case: Case, times: Times) -> None:
         marks = [time.perf_counter()]
-        loaded = load({"image": [str(case.images[name].path) for name in MODALITIES]})
+        loaded = load({"image": [str(case.images[name].path) for name in SEQUENCES]})
         marks.append(time.perf_counter())
         logits = inferer(loaded["image"][None], network)
         marks.append(time.perf_counter())

@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from data_prep import write_phantoms
+from data_prep.brats.labels import BRATS2023
 from data_prep.case import Case, Dataset, ImageFile
 from data_prep.checks import inspect_case
 from data_prep.files import write_bytes
 from data_prep.layouts import find_dataset
-from data_prep.schemes import BRATS2023
 from monai_kd.inference.runtimes.choice import open_runtime
 from monai_kd.inference.runtimes.runtime import Runtime
 from monai_kd.inference.segmenting.segmentation import write_label

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from monai.bundle import run
 
-from data_prep.case import MODALITIES
+from data_prep.brats.sequences import SEQUENCES
 from monai_kd import cli
 from monai_kd.inference.student import Student
 
@@ -50,7 +50,7 @@ def run_zoo(student: Student, images: Sequence[Sequence[Path]], out: Path, **ove
     return _run_apart(segment, out)
 
 
-def list_images(folder: Path, names: Iterable[str] = MODALITIES) -> list[Path]:
+def list_images(folder: Path, names: Iterable[str] = SEQUENCES) -> list[Path]:
     """The files of a case as a person would list them, there or not."""
     found = {name: sorted(folder.glob(f"*_{name}.nii*")) for name in names}
     return [found[n][-1] if found[n] else folder / f"{folder.name}_{n}.nii.gz" for n in names]

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from data_prep.case import MODALITIES
+from data_prep.brats.sequences import SEQUENCES
 from docs.studies.torture_pipelines import Ran, list_images, predict, run_zoo
 from docs.studies.torture_results import (
     HARMLESS,
@@ -101,7 +101,7 @@ def _zoo_of_nothing(study: Study) -> Seen:
 def _make_equal_names(study: Study) -> Path:
     root = study.source.with_name("equal")
     for place, folder in enumerate(list_folders(study.source)):
-        for name, path in zip(MODALITIES, list_images(folder), strict=True):
+        for name, path in zip(SEQUENCES, list_images(folder), strict=True):
             copy = root / f"P{place}" / f"{name}.nii.gz"
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)
@@ -115,7 +115,7 @@ def _ours_of_equal_names(study: Study) -> Seen:
 
 def _zoo_of_equal_names(study: Study) -> Seen:
     out, root = _place(study), _make_equal_names(study)
-    images = [[folder / f"{n}.nii.gz" for n in MODALITIES] for folder in sorted(root.iterdir())]
+    images = [[folder / f"{n}.nii.gz" for n in SEQUENCES] for folder in sorted(root.iterdir())]
     ran = run_zoo(study.student, images, out)
     return _count_masks(study, replace(ran, faults=ran.faults[study.usual :]), out)
 

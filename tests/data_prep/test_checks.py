@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_prep import write_phantoms
+from data_prep.brats.labels import BRATS2021, BRATS2023, SCHEMES
 from data_prep.case import Case, Dataset, ImageFile
 from data_prep.checks import check_dataset, inspect_case
 from data_prep.checks import dataset as dataset_module
@@ -25,7 +26,6 @@ from data_prep.layouts import find_dataset
 from data_prep.phantom.corruptions import corrupt
 from data_prep.rules import Rule
 from data_prep.scans import read_scan
-from data_prep.schemes import BRATS2021, BRATS2023, SCHEMES
 
 HIPPOCAMPUS = Path(__file__).parents[3] / "shared" / "data" / "Task04_Hippocampus"
 FIRST = "BraTS19_PHANTOM_001_1"

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from nibabel.affines import apply_affine, from_matvec
 
-from data_prep.case import MODALITIES, Dataset
+from data_prep.brats.sequences import SEQUENCES
+from data_prep.case import Dataset
 from data_prep.checks import Inspection, inspect_case
 from data_prep.findings import LeftOutError
 from data_prep.registration import coregistration as module
@@ -58,7 +59,7 @@ def test_what_lies_on_other_voxels_and_well_is_resampled_and_not_moved(
     header["pixdim"][3] = 2
     coarse = Scan(scan.voxels[:, :, ::2], header, "coarse")
     header.set_sform(scan.affine @ np.diag([1, 1, 2, 1]), 1)
-    found = coregister(replace(whole, scans={**whole.scans, "t2": coarse}), modalities=MODALITIES)
+    found = coregister(replace(whole, scans={**whole.scans, "t2": coarse}), modalities=SEQUENCES)
     assert found.movements["t2"].distance_mm == 0
     assert found.inspection.scans["t2"].voxels.shape == scan.voxels.shape
 
@@ -87,21 +88,21 @@ def phantom() -> dict[str, np.ndarray]:
 
 
 def test_what_lies_well_is_left_alone(phantom: dict[str, np.ndarray]) -> None:
-    assert coregister(inspect(phantom), modalities=MODALITIES) is None
+    assert coregister(inspect(phantom), modalities=SEQUENCES) is None
 
 
 @pytest.mark.parametrize(("damage", "far"), [(shift, 12), (rotate, 20)])
 def test_what_lies_apart_and_only_that_is_moved(phantom, damage, far) -> None:
-    found = coregister(inspect(damage(phantom, "t2", far)), modalities=MODALITIES)
+    found = coregister(inspect(damage(phantom, "t2", far)), modalities=SEQUENCES)
     assert set(found.movements) == {"t2"}
     assert [finding.rule.code for finding in found.findings] == ["W706"]
-    assert coregister(found.inspection, modalities=MODALITIES) is None
+    assert coregister(found.inspection, modalities=SEQUENCES) is None
 
 
 def test_all_others_come_to_a_reference_that_was_moved(phantom, monkeypatch) -> None:
     good = Movement(1, (9, 0, 0), -0.1, -0.5, np.eye(4))
     monkeypatch.setattr(module, "find_movement", lambda *_: good)
-    found = coregister(inspect(shift(phantom, "t1ce", 9)), modalities=MODALITIES)
+    found = coregister(inspect(shift(phantom, "t1ce", 9)), modalities=SEQUENCES)
     assert set(found.movements) == {"t1", "t2", "flair"}
 
 
@@ -116,7 +117,7 @@ def test_all_others_come_to_a_reference_that_was_moved(phantom, monkeypatch) -> 
 def test_a_movement_that_is_no_good_leaves_the_case_out(phantom, monkeypatch, movement, told):
     monkeypatch.setattr(module, "find_movement", lambda *_: movement)
     with pytest.raises(LeftOutError, match=told):
-        coregister(inspect(shift(phantom, "t2", 9)), modalities=MODALITIES)
+        coregister(inspect(shift(phantom, "t2", 9)), modalities=SEQUENCES)
 
 
 @pytest.fixture

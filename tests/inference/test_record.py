@@ -3,11 +3,11 @@ import json
 
 import pytest
 
+from data_prep.brats.labels import BRATS2023
 from data_prep.case import Case, ImageFile
 from data_prep.files import write_json
 from data_prep.findings import Finding
 from data_prep.rules import Rule
-from data_prep.schemes import BRATS2023
 from monai_kd.inference.calibration import Trust
 from monai_kd.inference.judging.verdict import Verdict
 from monai_kd.inference.requests.opened_case import OpenedCase

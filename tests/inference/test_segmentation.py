@@ -11,10 +11,10 @@ import nibabel
 import numpy as np
 import pytest
 
-from data_prep.case import MODALITIES
+from data_prep.brats.labels import BRATS2021, BRATS2023, MSD
+from data_prep.brats.sequences import SEQUENCES
 from data_prep.checks import Inspection
 from data_prep.errors import DatasetError
-from data_prep.schemes import BRATS2021, BRATS2023, MSD
 from monai_kd.inference.runtimes.choice import open_runtime
 from monai_kd.inference.runtimes.runtime import Runtime
 from monai_kd.inference.segmenting import windows
@@ -45,7 +45,7 @@ def save(images: dict[str, nibabel.Nifti1Image], folder: Path) -> None:
 
 
 def load(inspection: Inspection) -> dict[str, nibabel.Nifti1Image]:
-    return {name: nibabel.load(inspection.case.images[name].path) for name in MODALITIES}
+    return {name: nibabel.load(inspection.case.images[name].path) for name in SEQUENCES}
 
 
 def replace_affine(image: nibabel.Nifti1Image, affine: np.ndarray) -> nibabel.Nifti1Image:
@@ -85,9 +85,9 @@ def test_mask_is_the_one_that_the_bundle_makes(
     case = inspect(tmp_path)
     own = segment_case(case, student, runtime)
     prepared = prepare_image(
-        case.scans, modalities=MODALITIES, spacing_mm=student.spacing_mm, divisor=student.divisor
+        case.scans, modalities=SEQUENCES, spacing_mm=student.spacing_mm, divisor=student.divisor
     )
-    paths = [str(tmp_path / f"{modality}.nii.gz") for modality in MODALITIES]
+    paths = [str(tmp_path / f"{modality}.nii.gz") for modality in SEQUENCES]
     theirs = segment_in_monai(paths, student, prepared.image.shape[1:], tmp_path / "out")
     assert own.label.shape == theirs.shape
     assert (own.label != theirs).sum() <= 1e-4 * theirs.size

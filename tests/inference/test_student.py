@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from data_prep.brats.labels import BRATS2023
 from data_prep.errors import DatasetError
-from data_prep.schemes import BRATS2023
 from monai_kd.inference.student import Student, read_student
 from monai_kd.outputs import Task
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from data_prep import write_phantoms
-from data_prep.case import MODALITIES
+from data_prep.brats.sequences import SEQUENCES
 from data_prep.checks import inspect_case
 from data_prep.checks.coarse import CoarseCase, coarsen
 from data_prep.checks.comparisons import place
@@ -59,8 +59,8 @@ def test_nineteen_of_twenty_swaps_are_told(many):
     for volumes in many:
         images = {name: place(scan) for name, scan in inspect(volumes).scans.items()}
         coarse = coarsen(images)
-        for names in permutations(MODALITIES):
-            if names != MODALITIES:
+        for names in permutations(SEQUENCES):
+            if names != SEQUENCES:
                 told.append(any(contrast_faults(_renamed(coarse, names))))
     assert np.mean(told) >= 0.95
 
@@ -93,14 +93,14 @@ def test_a_rescaled_copy_is_told(phantom):
 
 @pytest.mark.parametrize("left", [1, 2, 3])
 def test_a_subset_of_sequences_is_to_be_checked_for_that_alone(phantom, left):
-    for names in permutations(MODALITIES, left):
+    for names in permutations(SEQUENCES, left):
         subset = {name: phantom[name] for name in names}
         verdict = judge(inspect(subset))
         assert verdict.name == "CHECK"
         assert [reason.rule.code for reason in verdict.reasons] == ["E501"]
 
 
-@pytest.mark.parametrize("name", MODALITIES)
+@pytest.mark.parametrize("name", SEQUENCES)
 def test_a_sequence_5_mm_away_is_named(phantom, name):
     reasons = judge(inspect(shift(phantom, name, 5))).reasons
     assert any(reason.rule.code == "W215" and reason.file == f"{name}.nii.gz" for reason in reasons)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import nibabel
 
-from data_prep.case import MODALITIES
+from data_prep.brats.sequences import SEQUENCES
 from data_prep.phantom.corruptions.nifti_files import Voxels, edit_header, edit_voxels, move
 from data_prep.rules import Rule
 
 SEG = "seg"
-EVERY = (*MODALITIES, SEG)
+EVERY = (*SEQUENCES, SEG)
 Way = Callable[["CaseFiles"], None]
 
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from data_prep.case import MODALITIES, SPACING_MM
+from data_prep.brats.sequences import SEQUENCES, SPACING_MM, is_brain_study
 from data_prep.checks import Inspection
 from data_prep.checks.appearance import appearance_faults
 from data_prep.checks.comparisons import Placed, place
@@ -20,7 +20,6 @@ _NAMES: Mapping[Severity, str] = MappingProxyType({"error": REFUSE, "warning": C
 FAR = 2.0  # times as long or as short as in training
 OF_LABELS = "4"  # second letter of a code: a label that comes along is not read
 REGISTRABLE = (Rule.NOT_ALIGNED, Rule.SHAPES_DIFFER, Rule.GRIDS_DIFFER)
-JUDGED_HERE = (Rule.SWAPPED,)  # anew, by more than the check of a dataset looks at
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Verdict:
 def judge(
     inspection: Inspection,
     *,
-    channels: Sequence[str] = MODALITIES,
+    channels: Sequence[str] = SEQUENCES,
     spacing_mm: Sequence[float] | None = None,
 ) -> Verdict:
     """Judge a case for a student that takes `channels`, trained on voxels of `spacing_mm`.
@@ -50,8 +49,7 @@ def judge(
     verdict = Verdict(PASS, ()).with_reasons([*_found(inspection), *_missing(inspection, channels)])
     if verdict.name == REFUSE:
         return verdict
-    usual_mm = SPACING_MM if set(channels) <= set(MODALITIES) else None
-    return verdict.with_reasons(_seen(inspection, spacing_mm or usual_mm))
+    return verdict.with_reasons(_seen(inspection, channels, spacing_mm))
 
 
 def _found(inspection: Inspection) -> Iterator[Finding]:
@@ -63,7 +61,7 @@ def _found(inspection: Inspection) -> Iterator[Finding]:
             yield replace(named, detail=detail, weighed="warning")
         elif finding.rule in REGISTRABLE:
             yield replace(named, advice=f"{finding.rule.fix}, or give --coregister")
-        elif finding.rule not in JUDGED_HERE and finding.rule.code[1] != OF_LABELS:
+        elif finding.rule.code[1] != OF_LABELS:
             yield named
 
 
@@ -76,24 +74,15 @@ def _missing(inspection: Inspection, channels: Sequence[str]) -> Iterator[Findin
         yield Finding(rule, case.name, "", "no sequence can be used")
 
 
-def _seen(inspection: Inspection, spacing_mm: Sequence[float] | None) -> Iterator[Finding]:
-    """What is to be seen in the voxels of the sequences that lie on the grid of the first."""
-    placed = {name: place(scan) for name, scan in inspection.scans.items()}
-    first = next(iter(placed.values()))
-    images = {name: image for name, image in placed.items() if image.grid.is_same(first.grid)}
-    case = inspection.case
+def _seen(
+    inspection: Inspection, channels: Sequence[str], spacing_mm: Sequence[float] | None
+) -> Iterator[Finding]:
+    """What is to be seen in the voxels."""
+    case, stripped = inspection.case, is_brain_study(channels)
+    images = {name: place(scan) for name, scan in inspection.scans.items()}
+    own_mm = next(iter(images.values())).grid.spacing_mm
+    trained_mm = spacing_mm or (SPACING_MM if stripped else own_mm)
+    faults = [*_spacing_faults(own_mm, trained_mm), *(appearance_faults(images) if stripped else ())]
     for name, (rule, detail) in _image_faults(images, spacing_mm):
         advice = f"{rule.fix}, or give --coregister" if rule in REGISTRABLE else None
         yield Finding(rule, case.name, case.images[name].path.name, detail, advice=advice)
-
-
-def _image_faults(
-    images: Mapping[str, Placed], spacing_mm: Sequence[float] | None
-) -> Iterator[tuple[str, Fault]]:
-    name, first = next(iter(images.items()))
-    own_mm = first.grid.spacing_mm
-    ratio = own_mm / np.asarray(own_mm if spacing_mm is None else spacing_mm, dtype=np.float64)
-    if spacing_mm is not None and max(ratio.max(), 1 / ratio.min()) >= FAR:
-        seen = f"voxels of {write_mm(own_mm)} mm, in training {write_mm(spacing_mm)}"
-        yield name, (Rule.FAR_SPACING, seen)
-    yield from appearance_faults(images)

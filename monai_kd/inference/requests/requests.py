@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from data_prep.case import MODALITIES, UNKNOWN, Case, Dataset, ImageFile
+from data_prep.brats.sequences import SEQUENCES, is_brain_study
+from data_prep.case import UNKNOWN, Case, Dataset, ImageFile
 from data_prep.dicom.files import holds_dicom, printable
 from data_prep.errors import DatasetError, check_folder
 from data_prep.findings import WHOLE_DATASET, Finding, errors_of
@@ -37,7 +38,7 @@ class Request:
 def find_requests(
     inputs: Sequence[Path],
     *,
-    channels: Sequence[str] = MODALITIES,
+    channels: Sequence[str] = SEQUENCES,
     files: Mapping[str, Path] | None = None,
     order: Sequence[str] | None = None,
 ) -> list[Request]:
@@ -95,12 +96,15 @@ class _Finder:
         return requests
 
     def _find_loosely(self, folder: Path) -> Dataset | None:
-        known = set(self.channels) <= set(MODALITIES)
-        by_channel = None if known or self.order else find_by_channel(folder, self.channels)
+        by_channel = (
+            None
+            if is_brain_study(self.channels) or self.order
+            else find_by_channel(folder, self.channels)
+        )
         return by_channel or find_loosely(folder, self.order)
 
     def _from_dicom(self, folder: Path) -> Request:
-        if not set(self.channels) <= set(MODALITIES):
+        if not is_brain_study(self.channels):
             raise DatasetError(
                 f"{folder} holds DICOM, whose headers do not name {' or '.join(self.channels)} - "
                 "convert it, for example with dcm2niix"

@@ -10,12 +10,12 @@ from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import Any
 
+from data_prep.brats.labels import choose_mask_scheme
 from data_prep.command_line import read_order
 from data_prep.errors import DatasetError
 from data_prep.registration.coregistration import write_registered
 from data_prep.registration.registration import load_simpleitk
 from data_prep.rules import Rule
-from data_prep.schemes import choose_mask_scheme
 from monai_kd.inference.budget import choose_budget, count_threads
 from monai_kd.inference.calibration import read_calibration
 from monai_kd.inference.judging.failures import explain, write_line

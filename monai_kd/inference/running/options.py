@@ -4,9 +4,9 @@ import argparse
 import re
 from pathlib import Path
 
-from data_prep.case import MODALITIES
+from data_prep.brats.labels import MASKS
+from data_prep.brats.sequences import SEQUENCES
 from data_prep.errors import DatasetError
-from data_prep.schemes import MASKS
 from monai_kd.inference.budget import parse_size
 from monai_kd.inference.running.shards import Shard, shard_of_torchrun
 from monai_kd.inference.runtimes.choice import RUNTIMES
@@ -23,7 +23,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def read_files(options: argparse.Namespace, student: Student) -> dict[str, Path]:
     """The files of one case that were given by channel."""
-    files = {name: getattr(options, name) for name in MODALITIES if getattr(options, name)}
+    files = {name: getattr(options, name) for name in SEQUENCES if getattr(options, name)}
     own = {name.casefold(): name for name in student.channels}
     for name, file in options.image:
         if name.casefold() not in own:
@@ -56,7 +56,7 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         metavar="CHANNEL=FILE",
         help="a scan of one case, by the name of the student's channel; once for each",
     )
-    for modality in MODALITIES:
+    for modality in SEQUENCES:
         parser.add_argument(
             f"--{modality}",
             type=Path,
@@ -66,7 +66,7 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--order",
         metavar="M,M,...",
-        help="channels of numbered files or of a 4D file, as in {}".format(",".join(MODALITIES)),
+        help="channels of numbered files or of a 4D file, as in {}".format(",".join(SEQUENCES)),
     )
     parser.add_argument(
         "--coregister",

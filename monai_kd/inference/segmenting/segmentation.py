@@ -8,11 +8,12 @@ import nibabel
 import numpy as np
 from isal import igzip_lib
 
+from data_prep.brats.labels import translate_labels
 from data_prep.errors import DatasetError
 from data_prep.files import write_bytes
 from data_prep.scans import Scan
 from data_prep.scans.grid import Grid
-from data_prep.schemes import LabelScheme, translate_labels
+from data_prep.schemes import LabelScheme
 from monai_kd.inference.runtimes.runtime import Runtime
 from monai_kd.inference.segmenting.answer import (
     Floats,
