@@ -24,7 +24,6 @@ from monai.utils import set_determinism
 
 from monai_kd.data import ViewBank
 from monai_kd.distillation import DistillationLoss, Distiller
-from monai_kd.distillation.distillation_loss import needs_teacher
 from monai_kd.experiment import load_weights
 
 DEFAULT, TWIN, BANK = "bundles/distill.yaml", "bundles/twin.yaml", "bundles/view_bank.yaml"
@@ -121,7 +120,7 @@ def compare_losses(arm: ConfigParser) -> dict[str, Any]:
     distiller: Distiller = arm.get_parsed_content("distiller")
     loss: DistillationLoss = arm.get_parsed_content("loss")
     measures = {"loss": loss} | {
-        name: term for name, term in loss.terms.items() if needs_teacher(term)
+        name: term for name, term in loss.terms.items() if term.needs_teacher
     }
     prepare = PrepareBatchExtraInput({"teacher_logits": "teacher_logits"})
     apart: dict[str, list[float]] = {name: [] for name in measures}

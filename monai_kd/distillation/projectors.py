@@ -7,6 +7,17 @@ from torch import Tensor, nn
 from monai_kd.distillation.reading import widen
 
 
+class Unfitted(nn.Module):
+    """Stands in the place of a projector until `Term.fit` has seen how many channels it needs."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Stop: what the optimiser does not know would never learn."""
+        raise RuntimeError(
+            "a term that learns a projector was not fitted: give DistillationLoss the networks, "
+            "or call fit(output) of the term before the optimiser is made"
+        )
+
+
 class ChannelProjector(nn.Module):
     """1x1x1: from `before` to `after` channels, each voxel by itself.
 
@@ -16,7 +27,7 @@ class ChannelProjector(nn.Module):
         spatial_dims: 2 or 3.
     """
 
-    def __init__(self, before: int, after: int, *, spatial_dims: int = 3) -> None:
+    def __init__(self, before: int, after: int, *, spatial_dims: int) -> None:
         super().__init__()
         _check_projection(before, after, spatial_dims)
         self.project = Conv[Conv.CONV, spatial_dims](before, after, 1)
@@ -35,7 +46,7 @@ class ConvProjector(nn.Module):
         spatial_dims: 2 or 3.
     """
 
-    def __init__(self, before: int, after: int, *, spatial_dims: int = 3) -> None:
+    def __init__(self, before: int, after: int, *, spatial_dims: int) -> None:
         super().__init__()
         _check_projection(before, after, spatial_dims)
         conv = Conv[Conv.CONV, spatial_dims]
@@ -57,7 +68,7 @@ class CrossAttentionProjector(nn.Module):
         spatial_dims: 2 or 3.
     """
 
-    def __init__(self, before: int, after: int, *, spatial_dims: int = 3) -> None:
+    def __init__(self, before: int, after: int, *, spatial_dims: int) -> None:
         super().__init__()
         _check_projection(before, after, spatial_dims)
         self.split = Conv[Conv.CONV, spatial_dims](before, 3 * after, 3, padding=1)
@@ -83,11 +94,9 @@ class GroupLinearProjector(nn.Module):
         spatial_dims: 2 or 3.
     """
 
-    def __init__(self, before: int, after: int, *, groups: int = 2, spatial_dims: int = 3) -> None:
+    def __init__(self, before: int, after: int, *, groups: int, spatial_dims: int) -> None:
         super().__init__()
         _check_projection(before, after, spatial_dims)
-        if groups < 1:
-            raise ValueError(f"groups is {groups}, expected 1 or more blocks per axis")
         self.groups = groups
         self.blocks = groups**spatial_dims
         self.project = Conv[Conv.CONV, 1](
@@ -119,8 +128,7 @@ _BLOCKS = {  # by spatial_dims: a map to its blocks side by side as channels, an
 def _check_projection(before: int, after: int, spatial_dims: int) -> None:
     if before < 1 or after < 1:
         raise ValueError(
-            f"a projector from {before} to {after} channels was asked for, expected 1 or more: "
-            "give student_channels and teacher_channels as the taps have them"
+            f"a projector from {before} to {after} channels was asked for, expected 1 or more"
         )
     if spatial_dims not in (2, 3):
         raise ValueError(f"spatial_dims is {spatial_dims!r}, expected 2 or 3")

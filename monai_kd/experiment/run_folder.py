@@ -8,7 +8,7 @@ import platform
 import shlex
 import shutil
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -190,9 +190,24 @@ def log_to_file(path: Path) -> None:
 
 def _name_differences(path: Path, config: Mapping[str, Any]) -> str:
     before = yaml.safe_load(path.read_text()) if path.is_file() else {}
-    keys = sorted(k for k in {*before, *config} - PLACES if before.get(k) != config.get(k))
-    shown = [f"{key} {_short(before.get(key))}, now {_short(config.get(key))}" for key in keys]
+    shown = [
+        f"{key} {_short(old)}, now {_short(new)}"
+        for key, old, new in _list_differences(before, config)
+        if key not in PLACES
+    ]
     return "; ".join(shown) or "a fragment of the configuration"
+
+
+def _list_differences(
+    before: Mapping[str, Any], after: Mapping[str, Any], place: str = ""
+) -> Iterator[tuple[str, Any, Any]]:
+    """The settings that differ, by their ids such as "loss#terms#boundary#weight"."""
+    for key in sorted({*before, *after}, key=str):
+        old, new = before.get(key), after.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield from _list_differences(old, new, f"{place}{key}#")
+        elif old != new:
+            yield f"{place}{key}", old, new
 
 
 def _short(value: Any) -> str:

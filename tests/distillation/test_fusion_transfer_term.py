@@ -14,7 +14,6 @@ from tests.distillation.feature_cases import (
     COARSE,
     FINE,
     STUDENT,
-    TEACHER,
     make_fusion,
 )
 from tests.distillation.formulae import (
@@ -24,6 +23,7 @@ from tests.distillation.formulae import (
     cosines,
     divergence,
     evaluate,
+    fit,
     normal,
     rows,
     softmax,
@@ -32,13 +32,8 @@ from tests.distillation.formulae import (
 
 def make_fusion_term(**weights):
     torch.manual_seed(1)
-    return FusionTransferTerm(
-        student_taps=[FINE, COARSE],
-        student_channels=[STUDENT, STUDENT],
-        teacher_channels=[TEACHER, TEACHER],
-        spatial_dims=2,
-        **weights,
-    ).double()
+    term = FusionTransferTerm(student_taps=[FINE, COARSE], **weights)
+    return fit(term, make_fusion(1, torch.float64, 2))
 
 
 def test_fused_maps_are_compared_by_cosine_and_affinity():
@@ -46,7 +41,7 @@ def test_fused_maps_are_compared_by_cosine_and_affinity():
     expected = 0.0
     for scale, tap in enumerate((FINE, COARSE)):
         told = convolve(
-            output.student.features[tap].detach().numpy(), term.projectors[scale].project
+            output.student.features[tap].detach().numpy(), term.maps[scale].projector.project
         )
         told, fused = rows(told), rows(output.teacher.features[f"fusion.fused.{scale}"].numpy())
         expected += cosine_distance(told, fused)

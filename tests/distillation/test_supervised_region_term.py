@@ -2,8 +2,8 @@ import pytest
 import torch
 from monai.losses import DeepSupervisionLoss, DiceLoss
 
-from monai_kd.distillation import SupervisedRegionTerm
 from monai_kd.distillation.pooling import average_to
+from monai_kd.distillation.terms.supervised_region_term import SupervisedRegionTerm
 from monai_kd.outputs import DistillationOutput, NetworkOutput
 
 SHAPE = (2, 3, 8, 8, 8)

@@ -15,7 +15,7 @@ CHECKS = [
     "$experiment.check_configuration()",
     "$experiment.check_distillation(@probe, @regions)",
 ]
-DEFAULT = ConfigParser.load_config_file(ROOT / DISTILL)["weights"]
+DEFAULT = ConfigParser.load_config_file(ROOT / DISTILL)["loss"]["terms"]
 SMALL_TEACHER = {"_target_": "UNet", "spatial_dims": 3, "in_channels": 4, "out_channels": 4}
 SMALL_TEACHER |= {"channels": [4, 4], "strides": [2]}
 TINY = {
@@ -55,7 +55,7 @@ def start(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("overlay", PATHWAYS, ids=lambda path: path.stem)
 def test_a_pathway_alone_teaches_the_student_and_its_projectors(start, overlay):
-    others = {f"weights#{name}": 0.0 for name in DEFAULT if name not in added(overlay)}
+    others = {f"loss#terms#{name}#weight": 0.0 for name in DEFAULT if name not in added(overlay)}
     parser = start(overlay, **others)
     loss, distiller = parser.get_parsed_content("loss"), parser.get_parsed_content("distiller")
     torch.manual_seed(0)
@@ -75,24 +75,24 @@ def test_a_pathway_alone_teaches_the_student_and_its_projectors(start, overlay):
 def added(overlay):
     """The terms that an overlay brings or changes."""
     config = ConfigParser.load_config_file(overlay)
-    return set(config.get("+weights", {}))
+    return set(config.get("+loss#terms", {}))
 
 
 def test_all_pathways_fit_together_and_none_takes_the_place_of_another(start):
     parser = start(*PATHWAYS, initialize=CHECKS)
     names = [name for overlay in PATHWAYS for name in added(overlay)]
-    assert sorted(parser.get("weights")) == sorted([*DEFAULT, *names])
+    assert sorted(parser.get("loss#terms")) == sorted([*DEFAULT, *names])
 
 
 @pytest.mark.parametrize(
     ("overlay", "override", "told"),
     [
-        ("hidden", {"weights#hidden_map": 0.1}, "must have the same names"),
-        ("hidden", {"student_taps": ["encoder.33"]}, "the nearest is 'encoder.3'"),
-        ("hidden", {"teacher_taps": []}, "term 'hidden': the teacher tells no feature"),
+        ("hidden", {"loss#terms#hidden#weight": "much"}, "term 'hidden' has the weight 'much'"),
+        ("hidden", {"loss#terms#hidden#student_tap": "encoder.33"}, "the nearest is 'encoder.3'"),
+        ("hidden", {"loss#terms#hidden#teacher_tap": "fusion"}, "term 'hidden': the teacher gives"),
         ("fusion", {"teacher_def": "%bundles/networks.yaml#conv_teacher"}, "has no module"),
-        ("latent", {"loss#terms#latent#teacher_channels": 5}, "term 'latent': "),
-        ("latent", {"loss#terms#latent#student_tap": "encoder.2"}, "term 'latent': "),
+        ("hidden", {"loss#terms#hidden#student_tap": "head.nothing"}, "has no module"),
+        ("latent", {"loss#terms#latent#teacher_tap": "fusion.gates"}, "'loss': "),
         ("logits", {"teacher_def": SMALL_TEACHER}, "give both the same regions"),
         ("logits", {"teacher_def": SMALL_TEACHER, "window": [33, 33, 33]}, "the networks: "),
     ],

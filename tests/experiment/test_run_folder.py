@@ -67,6 +67,14 @@ def test_other_settings_are_refused_and_named(open_run):
     assert "--run_name" in message(error)
 
 
+def test_another_setting_within_another_is_named_by_its_id(open_run):
+    settings = {weight: {"terms": {"boundary": {"weight": weight}}} for weight in (0.5, 1.0)}
+    open_run(loss=settings[0.5], training=["$@loss"])
+    with pytest.raises(RuntimeError) as error:
+        open_run(loss=settings[1.0], training=["$@loss"])
+    assert "(loss#terms#boundary#weight 0.5, now 1.0)" in message(error)
+
+
 def test_other_scans_are_refused(open_run):
     open_run()
     with pytest.raises(RuntimeError) as error:

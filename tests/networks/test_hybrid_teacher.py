@@ -3,7 +3,8 @@ import torch
 from monai.bundle import ConfigParser
 from torch import Tensor, nn
 
-from monai_kd.distillation import Distiller, SupervisedRegionTerm
+from monai_kd.distillation import Distiller
+from monai_kd.distillation.terms.supervised_region_term import SupervisedRegionTerm
 from monai_kd.networks import HybridTeacher, PlainFusion, TappedNetwork
 
 FULL = {"stage_channels": (64, 128, 256, 512), "hidden_size": 576, "layers": 12, "patch_size": 16}

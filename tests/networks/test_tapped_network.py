@@ -4,7 +4,8 @@ from monai.bundle import ConfigParser
 from monai.networks.nets import UNETR, DynUNet, SegResNet, SwinUNETR
 from torch import Tensor, nn
 
-from monai_kd.distillation import Distiller, SupervisedRegionTerm
+from monai_kd.distillation import Distiller
+from monai_kd.distillation.terms.supervised_region_term import SupervisedRegionTerm
 from monai_kd.networks import EfficientNetStudent, TappedNetwork, list_levels
 
 SIZE = (32, 64)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from monai_kd.distillation import SupervisedRegionTerm
+from monai_kd.distillation.terms.supervised_region_term import SupervisedRegionTerm
 from monai_kd.networks import (
     ConvTeacher,
     HybridTeacher,

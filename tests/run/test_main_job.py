@@ -90,7 +90,7 @@ def test_the_student_loads_into_the_bare_network_without_pickle(finished_run):
 def test_a_second_run_reuses_the_teacher_and_at_weight_zero_equals_its_twin(finished_run):
     folder = Path(read_json(finished_run.folder / "manifest.json")["teacher"]["folder"])
     before = (folder / "model.pt").stat().st_mtime_ns
-    without = {"weights#boundary": 0}
+    without = {"loss#terms#boundary#weight": 0}
     again = run_main_job(finished_run.runs, run_name="other", max_epochs=2, **without)
     assert again.returncode == 0, again.stderr[-3000:]
     assert "teacher epoch" not in again.stdout

@@ -81,10 +81,10 @@ def test_changed_settings_do_not_mix_into_a_finished_run(finished_run):
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"weights#hidden_map": 0.1}, "must have the same names"),
-        ({"student_taps": "['encoder.33']"}, "the nearest is 'encoder.3'"),
+        ({"loss#terms#hidden#wieght": 0.1}, "'weight'"),
+        ({"loss#terms#hidden#student_tap": "encoder.33"}, "the nearest is 'encoder.3'"),
         ({"teacher_def": "%bundles/networks.yaml#conv_teacher"}, "has no module 'fusion.fused.3'"),
-        ({"loss#terms#hidden#teacher_tap": "fusion.fused.2"}, "term 'hidden': the teacher tells"),
+        ({"loss#terms#hidden#weight": "much"}, "term 'hidden' has the weight 'much', expected a"),
     ],
 )
 def test_a_pathway_that_does_not_fit_stops_before_any_work(tmp_path, settings, told):

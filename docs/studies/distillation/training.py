@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from docs.studies.distillation.arms import Arm
 from docs.studies.distillation.views import Task, View, open_views
-from monai_kd.distillation import DistillationLoss, SupervisedRegionTerm
+from monai_kd.distillation import DistillationLoss
+from monai_kd.distillation.terms.supervised_region_term import SupervisedRegionTerm
 from monai_kd.files import replace_file
 from monai_kd.networks import HybridTeacher, TappedNetwork, to_network_output
 from monai_kd.outputs import DistillationOutput, NetworkOutput
@@ -74,7 +75,7 @@ def train_student(
     parser = read_arm(arm)
     network: nn.Module = parser.get_parsed_content("network")
     loss: DistillationLoss = parser.get_parsed_content("loss")
-    student = TappedNetwork(network, taps=parser.get_parsed_content("student_taps")).train()
+    student = TappedNetwork(network, taps=loss.student_taps).train()
     learned = nn.ModuleList([network, loss])
     optimizer, schedule = _open_optimizer(learned, arm.rate, steps)
     started, losses = time.perf_counter(), []

@@ -2,7 +2,7 @@
 
 from monai.losses import DiceLoss
 from monai.networks.utils import one_hot
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from monai_kd.distillation.means import average_levels
@@ -14,11 +14,12 @@ from monai_kd.distillation.reading import (
     select_windows,
     widen,
 )
+from monai_kd.distillation.term import Term
 from monai_kd.networks import list_levels
 from monai_kd.outputs import DistillationOutput
 
 
-class SupervisedClassTerm(nn.Module):
+class SupervisedClassTerm(Term):
     """`Dice + CE` of the student against exclusive classes, `CE` alone in classification.
 
     Softmax over channels. Dice is the mean over classes, background among them, each pooled over
@@ -31,8 +32,8 @@ class SupervisedClassTerm(nn.Module):
 
     needs_teacher = False
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, weight: float = 1.0) -> None:
+        super().__init__(weight=weight)
         self.dice = DiceLoss(softmax=True, batch=True, soft_label=True)
 
     def forward(self, output: DistillationOutput, label: Tensor) -> Tensor:

@@ -1,17 +1,18 @@
 """What the student owes to the labels."""
 
 from monai.losses import DiceLoss
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from monai_kd.distillation.means import average_levels
 from monai_kd.distillation.pooling import average_to
 from monai_kd.distillation.reading import read_truth, read_zero, select_windows, widen
+from monai_kd.distillation.term import Term
 from monai_kd.networks import list_levels
 from monai_kd.outputs import DistillationOutput
 
 
-class SupervisedRegionTerm(nn.Module):
+class SupervisedRegionTerm(Term):
     """`Dice + BCE` of the student against overlapping regions, labels `(B, R, D, H, W)` of 0 and 1.
 
     Dice is pooled over the batch, so that a window without tumour does not turn it into noise.
@@ -24,8 +25,8 @@ class SupervisedRegionTerm(nn.Module):
 
     needs_teacher = False
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, weight: float = 1.0) -> None:
+        super().__init__(weight=weight)
         self.dice = DiceLoss(sigmoid=True, batch=True, soft_label=True)
 
     def forward(self, output: DistillationOutput, label: Tensor) -> Tensor:
