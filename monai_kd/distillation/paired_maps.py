@@ -1,12 +1,12 @@
 """Maps of student and teacher on one grid, the student's projected to the teacher's channels."""
 
 from collections.abc import Callable
-from typing import Any
 
 from torch import Tensor, nn
 
 from monai_kd.distillation.feature_maps import read_map_pair
 from monai_kd.distillation.projectors import Unfitted
+from monai_kd.distillation.reading import widen
 from monai_kd.outputs import DistillationOutput
 
 
@@ -16,7 +16,7 @@ class PairedMaps(nn.Module):
     Args:
         student_tap: a map of the student.
         teacher_tap: a map or tokens of the teacher.
-        make_projector: of `(before, after, spatial_dims=...)`, such as `ChannelProjector`.
+        make_projector: of `(before, after, spatial_dims=...)`, such as `project_channels`.
         normalised: whether the channels of each voxel will be normalised.
         limit: the most voxels per axis.
         multiple: what the grid's edges must be multiples of.
@@ -53,10 +53,10 @@ class PairedMaps(nn.Module):
         )
         self.projector = projector.to(student.device)
 
-    def forward(self, output: DistillationOutput) -> tuple[Any, Tensor]:
+    def forward(self, output: DistillationOutput) -> tuple[Tensor, Tensor]:
         """What the projector makes of the student's map, and the teacher's map."""
         student, teacher = self._read(output)
-        return self.projector(student), teacher
+        return widen(self.projector(student)), teacher
 
     def _read(self, output: DistillationOutput) -> tuple[Tensor, Tensor]:
         return read_map_pair(output, *self.taps, limit=self.limit, multiple=self.multiple)

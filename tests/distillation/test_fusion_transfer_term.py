@@ -40,9 +40,7 @@ def test_fused_maps_are_compared_by_cosine_and_affinity():
     output, term = make_fusion(1, torch.float64, 2), make_fusion_term(attention=0.0, gates=0.0)
     expected = 0.0
     for scale, tap in enumerate((FINE, COARSE)):
-        told = convolve(
-            output.student.features[tap].detach().numpy(), term.maps[scale].projector.project
-        )
+        told = convolve(output.student.features[tap].detach().numpy(), term.maps[scale].projector)
         told, fused = rows(told), rows(output.teacher.features[f"fusion.fused.{scale}"].numpy())
         expected += cosine_distance(told, fused)
         expected += ((cosines(told) - cosines(fused)) ** 2).mean()
@@ -55,7 +53,7 @@ def test_scales_are_compared_as_distributions():
     features, places = [output.student.features[tap] for tap in (FINE, COARSE)], 2 * 3
     pooled = features[0].detach().numpy().reshape(2, STUDENT, 2, 2, 3, 2).mean((3, 5))
     maps = [pooled, features[1].detach().numpy()]
-    layers = [projector.project for projector in term.tokens.projectors]
+    layers = term.tokens.projectors
     tokens = np.concatenate([rows(convolve(*pair)) for pair in zip(maps, layers, strict=True)], 1)
     query, key = np.split(normal(tokens) @ term.rows.split.weight.detach().numpy().T, 2, axis=-1)
     seen = softmax(query @ key.swapaxes(1, 2) / np.sqrt(query.shape[-1]))

@@ -2,11 +2,11 @@
 
 import torch
 from einops import rearrange
-from torch import Tensor, nn
+from torch import Tensor
 
 from monai_kd.distillation.feature_maps import EPSILON, standardise
 from monai_kd.distillation.paired_maps import PairedMaps
-from monai_kd.distillation.projectors import ChannelProjector
+from monai_kd.distillation.projectors import project_unlike
 from monai_kd.distillation.reading import read_logits
 from monai_kd.distillation.term import Term
 from monai_kd.outputs import DistillationOutput
@@ -85,13 +85,6 @@ class CorrelationTerm(Term):
     def _soften(self, logits: Tensor) -> Tensor:
         logits = logits / self.temperature
         return logits.softmax(dim=1) if self.exclusive else torch.sigmoid(logits)
-
-
-def project_unlike(before: int, after: int, *, spatial_dims: int) -> nn.Module:
-    """A projector where the channels differ in number."""
-    if before == after:
-        return nn.Identity()
-    return ChannelProjector(before, after, spatial_dims=spatial_dims)
 
 
 def decorrelation(student: Tensor, teacher: Tensor, rows: str, *, epsilon: float) -> Tensor:

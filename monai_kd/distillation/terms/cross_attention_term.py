@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from monai_kd.distillation.feature_maps import standardise
 from monai_kd.distillation.paired_maps import PairedMaps
-from monai_kd.distillation.projectors import CrossAttentionProjector
+from monai_kd.distillation.projectors import project_attention
 from monai_kd.distillation.term import Term
 from monai_kd.outputs import DistillationOutput
 
@@ -56,15 +56,16 @@ class CrossAttentionTerm(Term):
         self.maps = PairedMaps(
             student_tap,
             teacher_tap,
-            make_projector=CrossAttentionProjector,
+            make_projector=project_attention,
             normalised=True,
             limit=grid,
         )
 
     def forward(self, output: DistillationOutput, label: Tensor) -> Tensor:
         """Return a scalar."""
-        parts, teacher = self.maps(output)
+        student, teacher = self.maps(output)
         tokens = standardise(rearrange(teacher, "b c ... -> b (...) c"), dim=-1)
+        parts = rearrange(student, "b (qkv c) ... -> qkv b (...) c", qkv=3)
         own = [standardise(part, dim=-1) for part in parts]
         with torch.autocast(tokens.device.type, enabled=False):
             attention = attend(tokens, tokens, tokens) - attend(*self._mix(own, tokens))

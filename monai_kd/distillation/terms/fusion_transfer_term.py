@@ -14,7 +14,7 @@ from monai_kd.distillation.feature_maps import (
 )
 from monai_kd.distillation.paired_maps import PairedMaps
 from monai_kd.distillation.pooling import average_to
-from monai_kd.distillation.projectors import ChannelProjector, Unfitted
+from monai_kd.distillation.projectors import Unfitted, project_channels
 from monai_kd.distillation.reading import read_feature, read_teacher, widen
 from monai_kd.distillation.term import Term
 from monai_kd.outputs import DistillationOutput
@@ -77,7 +77,7 @@ class FusionTransferTerm(Term):
         self.rows_tap, self.gates_tap = rows_tap, gates_tap
         self.weights = (maps, attention, gates)
         self.maps = nn.ModuleList(
-            PairedMaps(*taps, make_projector=ChannelProjector)
+            PairedMaps(*taps, make_projector=project_channels)
             for taps in zip(student_taps, fused, strict=False)
         )
         self.tokens = ScaleTokens(student_taps if attention + gates > 0 else ())
@@ -136,7 +136,7 @@ class ScaleTokens(nn.Module):
     def fit(self, output: DistillationOutput) -> None:
         """Build a projector for each stage."""
         for index, volume in enumerate(self._read(output)):
-            self.projectors[index] = ChannelProjector(
+            self.projectors[index] = project_channels(
                 volume.shape[1], TOKEN_CHANNELS, spatial_dims=volume.ndim - 2
             )
 
@@ -146,7 +146,7 @@ class ScaleTokens(nn.Module):
         grid = common_grid(maps, limit=TOKEN_GRID)
         return torch.stack(
             [
-                rearrange(project(average_to(volume, grid)), "b c ... -> b (...) c")
+                rearrange(widen(project(average_to(volume, grid))), "b c ... -> b (...) c")
                 for project, volume in zip(self.projectors, maps, strict=True)
             ],
             dim=1,

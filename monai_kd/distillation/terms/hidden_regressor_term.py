@@ -5,7 +5,7 @@ from torch.nn import functional
 
 from monai_kd.distillation.feature_maps import cosine_distance
 from monai_kd.distillation.paired_maps import PairedMaps
-from monai_kd.distillation.projectors import ConvProjector
+from monai_kd.distillation.projectors import project_neighbours
 from monai_kd.distillation.term import Term
 from monai_kd.outputs import DistillationOutput
 
@@ -37,7 +37,7 @@ class HiddenRegressorTerm(Term):
     ) -> None:
         super().__init__(weight=weight, student_taps=[student_tap], teacher_taps=[teacher_tap])
         self.cosine = cosine
-        self.maps = PairedMaps(student_tap, teacher_tap, make_projector=ConvProjector)
+        self.maps = PairedMaps(student_tap, teacher_tap, make_projector=project_neighbours)
 
     def forward(self, output: DistillationOutput, label: Tensor) -> Tensor:
         """Return a scalar."""

@@ -5,7 +5,7 @@ from torch.nn import functional
 
 from monai_kd.distillation.feature_maps import standardise
 from monai_kd.distillation.paired_maps import PairedMaps
-from monai_kd.distillation.projectors import ChannelProjector
+from monai_kd.distillation.projectors import project_channels
 from monai_kd.distillation.term import Term
 from monai_kd.outputs import DistillationOutput
 
@@ -41,7 +41,7 @@ class LatentTerm(Term):
         super().__init__(weight=weight, student_taps=[student_tap], teacher_taps=[teacher_tap])
         self.normalised = normalised
         self.maps = PairedMaps(
-            student_tap, teacher_tap, make_projector=ChannelProjector, normalised=normalised
+            student_tap, teacher_tap, make_projector=project_channels, normalised=normalised
         )
 
     def forward(self, output: DistillationOutput, label: Tensor) -> Tensor:

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from monai_kd.distillation.divergence import diverge
 from monai_kd.distillation.feature_maps import common_grid, read_maps
 from monai_kd.distillation.pooling import average_to
-from monai_kd.distillation.projectors import ChannelProjector, Unfitted
-from monai_kd.distillation.reading import read_feature
+from monai_kd.distillation.projectors import Unfitted, project_channels
+from monai_kd.distillation.reading import read_feature, widen
 from monai_kd.distillation.term import Term
 from monai_kd.distillation.terms.deep_soft_label_term import pool_logits
 from monai_kd.outputs import DistillationOutput
@@ -57,7 +57,7 @@ class StageHeadsTerm(Term):
         for index, tap in enumerate(self.student_taps):
             features = read_feature(output.student, tap, of="student")
             dims = features.ndim - 2
-            head = ChannelProjector(features.shape[1], out_channels, spatial_dims=dims)
+            head = project_channels(features.shape[1], out_channels, spatial_dims=dims)
             self.heads[index] = head.to(features.device)
 
     def forward(self, output: DistillationOutput, label: Tensor) -> Tensor:
@@ -69,6 +69,6 @@ class StageHeadsTerm(Term):
     def _compare(self, features: Tensor, teacher: Tensor, head: nn.Module) -> Tensor:
         grid = common_grid([features, teacher])
         target = pool_logits(teacher, grid, temperature=self.temperature, exclusive=self.exclusive)
-        answer = head(average_to(features, grid))
+        answer = widen(head(average_to(features, grid)))
         scaled = (target / self.temperature, answer / self.temperature)
         return diverge(*scaled, exclusive=self.exclusive).mean()

@@ -15,7 +15,7 @@ from monai_kd.outputs import DistillationOutput
 class SupervisedRegionTerm(Term):
     """`Dice + BCE` of the student against overlapping regions, labels `(B, R, D, H, W)` of 0 and 1.
 
-    Dice is pooled over the batch, so that a window without tumour does not turn it into noise.
+    Dice is pooled over the batch, so that a window without foreground does not turn it into noise.
 
     With deep supervision it is the mean over levels, finest first, with weights 1, 1/2, 1/4, ...
     The label of a coarser voxel is the region's share of it, and Dice is least there. The nearest
