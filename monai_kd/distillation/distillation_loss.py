@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from monai_kd.distillation.reading import read_zero
 from monai_kd.distillation.term import Term
 from monai_kd.distillation.weighing import RunningMeanWeighing
+from monai_kd.errors import UserError
 from monai_kd.networks import probe_network
 from monai_kd.outputs import DistillationOutput
 
@@ -108,7 +109,7 @@ def ramp_up_and_down(current_step: int, *, up: int = 0, down: int = 0, steps: in
     the first one would have the full weight.
     """
     if down > steps or up < 0 or down < 0:
-        raise ValueError(
+        raise UserError(
             f"got up={up}, down={down}, steps={steps}: expected steps 0 or more, and to ramp down "
             "the number of all steps"
         )

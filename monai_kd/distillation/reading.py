@@ -7,6 +7,7 @@ from einops import rearrange
 from monai.networks.utils import one_hot
 from torch import Tensor
 
+from monai_kd.errors import UserError
 from monai_kd.outputs import DistillationOutput, NetworkOutput
 
 
@@ -45,14 +46,14 @@ def read_classes(label: Tensor, logits: Tensor) -> Tensor:
     """
     batch, channels, *space = logits.shape
     if tuple(label.shape) not in {(batch, 1, *space), (batch, *space)}:
-        raise ValueError(
+        raise UserError(
             f"the label is {tuple(label.shape)} and the logits are {tuple(logits.shape)}, expected "
             f"class indices {(batch, 1, *space)}: exclusive classes take indices, not one channel "
             "for each; overlapping regions have terms of their own"
         )
     classes = label.reshape(batch, *space).long()
     if classes.numel() > 0 and int(classes.max()) >= channels:
-        raise ValueError(
+        raise UserError(
             f"the label holds class {int(classes.max())}, the network tells {channels} classes, "
             f"0 to {channels - 1}: give it more out_channels, or map the label to fewer classes"
         )

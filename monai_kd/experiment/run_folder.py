@@ -1,6 +1,5 @@
 """The folder that holds all of a run, and what is known about it before it starts."""
 
-import hashlib
 import json
 import logging
 import os
@@ -17,12 +16,14 @@ from typing import Any
 import torch
 import yaml
 
+from monai_kd.data.view_bank.hashing import hash_weights
 from monai_kd.experiment.configuration import (
     PLACES,
     find_running_workflow,
     hash_settings,
 )
 from monai_kd.experiment.errors import ExperimentError
+from monai_kd.experiment.weights import read_weights
 from monai_kd.files import replace_file
 
 CONFIG, DATASET, LOG, MANIFEST = "config.yaml", "dataset.json", "run.log", "manifest.json"
@@ -113,16 +114,15 @@ class RunFolder:
         return found
 
     def record_teacher(self, checkpoint: str | os.PathLike[str]) -> None:
-        """Add the teacher's folder and the hash of its weights to the manifest.
+        """Add the teacher's folder and the hash of its tensors to the manifest.
 
         Stop if the run had another teacher before: no student learns from two, one after the other.
         """
-        path = Path(checkpoint)
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        before = self.read_manifest().get("teacher")
-        if before and before["sha256"] != digest:
+        known = {"weights_sha256": hash_weights(read_weights(checkpoint))}
+        before = self.read_manifest().get("teacher", {})
+        if before.get("weights_sha256", known["weights_sha256"]) != known["weights_sha256"]:
             raise ExperimentError(f"{self.folder} was started with another teacher: {MEND}")
-        self.record(teacher={"folder": str(path.parent), "sha256": digest})
+        self.record(teacher={"folder": str(Path(checkpoint).parent), **known})
 
     def _is_foreign(self) -> bool:
         entries = self.folder.iterdir() if self.folder.is_dir() else ()

@@ -105,6 +105,17 @@ def test_what_does_not_fit_is_told_in_one_line_before_any_training(start, overla
     assert "\n" not in line
 
 
+def test_what_a_network_refuses_is_a_line_about_its_settings(start):
+    student = {"_target_": "monai_kd.networks.EfficientNetStudent", "in_channels": 4}
+    with pytest.raises(RuntimeError) as stopped:
+        start(
+            network_def={**student, "out_channels": 3, "variant": "huge"},
+            initialize=["$experiment.build_component('network')"],
+        )
+    line = str(find_cause(stopped.value))
+    assert line == "'network': variant is 'huge', expected b0, b1, b2, ..."
+
+
 def find_cause(error):
     while not isinstance(error, ExperimentError):
         error = error.__cause__

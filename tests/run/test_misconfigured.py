@@ -29,6 +29,12 @@ def test_a_window_that_no_network_can_take_stops_before_any_work(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_device_that_is_not_there_stops_before_any_work(tmp_path):
+    line = stopped_line(run_main_job(tmp_path / "runs", device="cuda:99"))
+    assert "device is 'cuda:99', and torch" in line
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_missing_data_set_stops_and_names_the_folder(tmp_path):
     (tmp_path / "BraTS2019").mkdir()
     line = stopped_line(run_main_job(tmp_path / "runs", dataset_dir=tmp_path / "BraTS2091"))

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from monai_kd.data.view_bank.hashing import hash_tensor
+from monai_kd.errors import UserError
 from monai_kd.files import replace_file
 
 HALF_LIMIT = float(np.finfo(np.float16).max)
 
 
-class ViewBankError(ValueError):
+class ViewBankError(UserError):
     """A bank that cannot be filled or read as it is; the message says how to fix it."""
 
 
