@@ -46,21 +46,22 @@ def _is_news(record: logging.LogRecord) -> bool:
     return "run is terminating due to exception" not in str(record.msg)
 
 
-def _explain(error: BaseException | None, known: tuple[type[Exception], ...]) -> str | None:
-    """The line for the first error of the chain that a person can fix, None where there is none."""
-    while error is not None:
-        if isinstance(error, known):
-            return _read_message(error)
-        if _is_full_disk(error):
+def _explain(error: BaseException, known: tuple[type[Exception], ...]) -> str | None:
+    """The line for what a person can fix in a chain of errors, None where there is nothing."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, known):
+            return _read_message(cause)
+        if _is_full_disk(cause) or _is_full_disk(cause.__context__):  # torch hides it in another
             return (
                 "no room is left on the disk: make room, and the same command goes on from the "
                 "last whole epoch"
             )
-        error = error.__cause__
+        cause = cause.__cause__
     return None
 
 
-def _is_full_disk(error: BaseException) -> bool:
+def _is_full_disk(error: BaseException | None) -> bool:
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 

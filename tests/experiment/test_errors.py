@@ -62,6 +62,16 @@ def test_a_full_disk_ends_in_one_line_that_says_how_to_go_on(tell, number):
     assert told.count("\n") == 1
 
 
+def test_a_full_disk_is_found_behind_what_torch_makes_of_it(tell):
+    def save():
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError:
+            raise RuntimeError("unexpected pos 704 vs 598")  # noqa: B904
+
+    assert tell(save).startswith("error: no room is left on the disk")
+
+
 def test_the_console_shows_no_announcement_of_an_error_that_is_shown_anyway(tell, monkeypatch):
     console, log = (logging.StreamHandler(io.StringIO()) for _ in range(2))
     monkeypatch.setattr(logging.getLogger(), "handlers", [console])
