@@ -86,7 +86,7 @@ class DistillationLoss(nn.Module):
 
 def _read_weights(terms: Mapping[str, Term]) -> dict[str, float]:
     if not terms:
-        raise ValueError("the loss has no term: give it one at least, such as SupervisedRegionTerm")
+        raise ValueError("the loss has no term: give it one at least, such as SupervisedTerm")
     for name, term in terms.items():
         if not isinstance(term, Term):
             raise ValueError(

@@ -49,7 +49,7 @@ def read_classes(label: Tensor, logits: Tensor) -> Tensor:
         raise UserError(
             f"the label is {tuple(label.shape)} and the logits are {tuple(logits.shape)}, expected "
             f"class indices {(batch, 1, *space)}: exclusive classes take indices, not one channel "
-            "for each; overlapping regions have terms of their own"
+            "for each; where regions overlap, leave exclusive off"
         )
     classes = label.reshape(batch, *space).long()
     if classes.numel() > 0 and int(classes.max()) >= channels:
@@ -90,8 +90,8 @@ def read_truth(label: Tensor, logits: Tensor, *, exclusive: bool = False) -> tup
     if label.shape != logits.shape:
         raise ValueError(
             f"the label is {tuple(label.shape)} and the logits are {tuple(logits.shape)}, expected "
-            "the same: one channel of 0 and 1 for each region that the networks tell; exclusive "
-            "classes have terms of their own"
+            "the same: one channel of 0 and 1 for each region that the networks give; where "
+            "classes exclude one another, set exclusive"
         )
     return (label > 0.5) & labelled, labelled
 

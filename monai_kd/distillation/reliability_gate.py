@@ -15,20 +15,13 @@ class ReliabilityGate(nn.Module):
 
     Where the label is known, the probability that the teacher gives to the truth; elsewhere its
     confidence, one minus the entropy of its probability as a share of the largest.
-
-    Args:
-        exclusive: classes exclude one another, softmax over channels; else sigmoid.
     """
 
-    def __init__(self, *, exclusive: bool = False) -> None:
-        super().__init__()
-        self.exclusive = exclusive
-
-    def forward(self, teacher_logits: Tensor, label: Tensor) -> Tensor:
+    def forward(self, teacher_logits: Tensor, label: Tensor, *, exclusive: bool = False) -> Tensor:
         """Weigh `(B, R, D, H, W)`, of classes `(B, 1, D, H, W)`; -1 is a label that is unknown."""
-        probability = read_probability(teacher_logits, exclusive=self.exclusive)
-        truth, labelled = read_truth(label, teacher_logits, exclusive=self.exclusive)
-        if self.exclusive:
+        probability = read_probability(teacher_logits, exclusive=exclusive)
+        truth, labelled = read_truth(label, teacher_logits, exclusive=exclusive)
+        if exclusive:
             correctness = (truth * probability).sum(dim=1, keepdim=True)
             entropy = torch.special.entr(probability).sum(dim=1, keepdim=True)
             confidence = 1 - entropy / math.log(probability.shape[1])

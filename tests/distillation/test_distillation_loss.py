@@ -10,7 +10,7 @@ from monai_kd.distillation.terms.balanced_soft_label_term import BalancedSoftLab
 from monai_kd.distillation.terms.hidden_term import HiddenTerm
 from monai_kd.distillation.terms.latent_term import LatentTerm
 from monai_kd.distillation.terms.stage_heads_term import StageHeadsTerm
-from monai_kd.distillation.terms.supervised_region_term import SupervisedRegionTerm
+from monai_kd.distillation.terms.supervised_term import SupervisedTerm
 from monai_kd.distillation.terms.unlabelled_term import UnlabelledTerm
 from monai_kd.distillation.weighing import RunningMeanWeighing
 from monai_kd.outputs import DistillationOutput, NetworkOutput
@@ -22,7 +22,7 @@ OUTPUT = DistillationOutput(ALONE.student, NetworkOutput(-ALONE.student.logits))
 
 def make_loss(*, supervised=1.0, soft_label=1.0, weighing=None):
     terms = {
-        "supervised": SupervisedRegionTerm(weight=supervised),
+        "supervised": SupervisedTerm(weight=supervised),
         "soft_label": BalancedSoftLabelTerm(weight=soft_label),
     }
     return DistillationLoss(terms, weighing=weighing)
@@ -30,7 +30,7 @@ def make_loss(*, supervised=1.0, soft_label=1.0, weighing=None):
 
 def test_a_term_of_weight_zero_is_not_computed():
     loss = make_loss(soft_label=0.0)
-    assert torch.equal(loss(ALONE, LABEL), SupervisedRegionTerm()(ALONE, LABEL))
+    assert torch.equal(loss(ALONE, LABEL), SupervisedTerm()(ALONE, LABEL))
 
 
 def test_the_teacher_is_wanted_while_a_term_that_needs_it_counts():

@@ -6,7 +6,7 @@ from torch import nn
 
 from monai_kd.distillation import DistillationLoss, Distiller
 from monai_kd.distillation.terms.balanced_soft_label_term import BalancedSoftLabelTerm
-from monai_kd.distillation.terms.supervised_region_term import SupervisedRegionTerm
+from monai_kd.distillation.terms.supervised_term import SupervisedTerm
 from monai_kd.networks import ConvTeacher, TappedNetwork
 from monai_kd.outputs import DistillationOutput, NetworkOutput
 
@@ -17,7 +17,7 @@ def small_network(seed):
 
 
 def small_loss():
-    terms = {"supervised": SupervisedRegionTerm(), "soft_label": BalancedSoftLabelTerm()}
+    terms = {"supervised": SupervisedTerm(), "soft_label": BalancedSoftLabelTerm()}
     return DistillationLoss(terms)
 
 
@@ -52,7 +52,7 @@ def test_loss_is_the_weighted_sum_of_its_terms():
     logits, label = torch.randn(2, 3, 4, 4, 4), torch.ones(2, 3, 4, 4, 4)
     output = DistillationOutput(NetworkOutput(logits), NetworkOutput(-logits))
     terms = {
-        "supervised": SupervisedRegionTerm(weight=2.0),
+        "supervised": SupervisedTerm(weight=2.0),
         "soft_label": BalancedSoftLabelTerm(weight=0.5),
     }
     loss = DistillationLoss(terms)

@@ -12,8 +12,7 @@ from monai_kd.distillation.terms.deep_soft_label_term import DeepSoftLabelTerm
 from monai_kd.distillation.terms.nested_decoupled_term import NestedDecoupledTerm
 from monai_kd.distillation.terms.soft_label_term import SoftLabelTerm
 from monai_kd.distillation.terms.soft_overlap_term import SoftOverlapTerm
-from monai_kd.distillation.terms.supervised_class_term import SupervisedClassTerm
-from monai_kd.distillation.terms.supervised_region_term import SupervisedRegionTerm
+from monai_kd.distillation.terms.supervised_term import SupervisedTerm
 from monai_kd.distillation.terms.unlabelled_term import UnlabelledTerm
 from monai_kd.outputs import DistillationOutput, NetworkOutput
 from tests.distillation.cases import (
@@ -76,7 +75,7 @@ LOGIT_CASES = [
     ),
     Case(
         "gated balanced soft label of classes",
-        lambda: BalancedSoftLabelTerm(exclusive=True, gate=ReliabilityGate(exclusive=True)),
+        lambda: BalancedSoftLabelTerm(exclusive=True, gate=ReliabilityGate()),
         make_logits,
         make_class_label,
         equal=True,
@@ -191,7 +190,7 @@ LOGIT_CASES = [
     ),
     Case(
         "supervised regions",
-        SupervisedRegionTerm,
+        SupervisedTerm,
         make_levels,
         make_region_label,
         needs_teacher=False,
@@ -199,7 +198,7 @@ LOGIT_CASES = [
     ),
     Case(
         "supervised classes",
-        SupervisedClassTerm,
+        lambda: SupervisedTerm(exclusive=True),
         make_levels,
         make_class_label,
         needs_teacher=False,

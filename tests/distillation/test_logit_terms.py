@@ -15,8 +15,7 @@ from monai_kd.distillation.terms.deep_soft_label_term import DeepSoftLabelTerm, 
 from monai_kd.distillation.terms.nested_decoupled_term import NestedDecoupledTerm
 from monai_kd.distillation.terms.soft_label_term import SoftLabelTerm
 from monai_kd.distillation.terms.soft_overlap_term import SoftOverlapTerm
-from monai_kd.distillation.terms.supervised_class_term import SupervisedClassTerm
-from monai_kd.distillation.terms.supervised_region_term import SupervisedRegionTerm
+from monai_kd.distillation.terms.supervised_term import SupervisedTerm
 from monai_kd.distillation.terms.unlabelled_term import UnlabelledTerm
 from monai_kd.outputs import DistillationOutput, NetworkOutput
 from tests.distillation.cases import make_class_label, make_random, make_region_label
@@ -203,16 +202,16 @@ def test_a_student_without_levels_is_told_what_to_do():
 
 def test_a_perfect_student_owes_nothing_to_labels_of_classes():
     one_hot = torch.eye(3, dtype=torch.float64)[CLASS_LABEL[:, 0].long()].movedim(-1, 1)
-    assert SupervisedClassTerm()(pair(200 * one_hot - 100, one_hot), CLASS_LABEL) < 1e-4
+    assert SupervisedTerm(exclusive=True)(pair(200 * one_hot - 100, one_hot), CLASS_LABEL) < 1e-4
 
 
 @pytest.mark.parametrize("kind", [torch.uint8, torch.int64, torch.float32])
 def test_class_labels_of_any_type_are_welcome(kind):
-    term, output = SupervisedClassTerm(), random_pair()
+    term, output = SupervisedTerm(exclusive=True), random_pair()
     assert torch.equal(term(output, CLASS_LABEL.to(kind)), term(output, CLASS_LABEL))
 
 
-@pytest.mark.parametrize("term", [SoftLabelTerm(), SupervisedClassTerm()])
+@pytest.mark.parametrize("term", [SoftLabelTerm(), SupervisedTerm(exclusive=True)])
 def test_labels_that_are_no_class_indices_are_refused(term):
     with pytest.raises(ValueError, match=r"is \(2, 3, 4, 6\).*expected class indices \(2, 1, 4"):
         term(random_pair(), REGION_LABEL)
@@ -301,7 +300,7 @@ def test_a_region_of_one_voxel_keeps_its_half_of_the_weight_at_a_coarse_level():
         DeepSoftLabelTerm(),
         NestedDecoupledTerm(order=ORDER),
         SoftOverlapTerm(gate=ReliabilityGate()),
-        SupervisedRegionTerm(),
+        SupervisedTerm(),
     ],
 )
 def test_a_label_of_other_regions_is_refused(term):
@@ -313,7 +312,7 @@ def test_a_label_of_other_regions_is_refused(term):
 
 def test_unlabelled_term_needs_a_teacher_where_its_term_does():
     assert UnlabelledTerm(SoftOverlapTerm()).needs_teacher
-    assert not UnlabelledTerm(SupervisedRegionTerm()).needs_teacher
+    assert not UnlabelledTerm(SupervisedTerm()).needs_teacher
 
 
 def test_no_window_at_all_is_no_loss():

@@ -14,8 +14,7 @@ from monai_kd.distillation.terms.deep_soft_label_term import DeepSoftLabelTerm
 from monai_kd.distillation.terms.nested_decoupled_term import NestedDecoupledTerm
 from monai_kd.distillation.terms.soft_label_term import SoftLabelTerm
 from monai_kd.distillation.terms.soft_overlap_term import SoftOverlapTerm
-from monai_kd.distillation.terms.supervised_class_term import SupervisedClassTerm
-from monai_kd.distillation.terms.supervised_region_term import SupervisedRegionTerm
+from monai_kd.distillation.terms.supervised_term import SupervisedTerm
 from monai_kd.outputs import DistillationOutput, NetworkOutput
 from tests.distillation.cases import make_random
 
@@ -128,9 +127,7 @@ def test_soft_overlap_of_classes(gated, hard):
     overlap = 2 * (g * p * q).sum(ALL_BUT_CHANNELS) + 1e-5
     dice = overlap / ((g * (p**2 + q**2)).sum(ALL_BUT_CHANNELS) + 1e-5)
     cross = -(p * log_softmax(S, 1)).sum(1) - entr(p).sum(1)
-    term = SoftOverlapTerm(
-        hard=hard, exclusive=True, gate=ReliabilityGate(exclusive=True) if gated else None
-    )
+    term = SoftOverlapTerm(hard=hard, exclusive=True, gate=ReliabilityGate() if gated else None)
     assert_agrees(term, (1 - dice).mean() + (g[:, 0] * cross).mean(), label=CLASS_LABEL)
 
 
@@ -237,7 +234,7 @@ def test_supervised_regions():
 
     share = TRUTH.astype(float)
     expected = (owe(S, share) + owe(COARSE.numpy(), halve(share)) / 2) / 1.5
-    assert_agrees(SupervisedRegionTerm(), expected)
+    assert_agrees(SupervisedTerm(), expected)
 
 
 def test_supervised_classes():
@@ -246,11 +243,13 @@ def test_supervised_classes():
 
     share = np.moveaxis(np.eye(3)[CLASSES], -1, 1)
     expected = (owe(S, share) + owe(COARSE.numpy(), halve(share)) / 2) / 1.5
-    assert_agrees(SupervisedClassTerm(), expected, label=CLASS_LABEL)
+    assert_agrees(SupervisedTerm(exclusive=True), expected, label=CLASS_LABEL)
 
 
 def test_supervised_classification_is_cross_entropy_alone():
     logits, label = S[:, :, 0, 0, 0], np.array([2, 0])
     expected = -log_softmax(logits, 1)[[0, 1], label].mean()
     output = DistillationOutput(NetworkOutput(torch.tensor(logits)))
-    assert_agrees(SupervisedClassTerm(), expected, output=output, label=torch.tensor(label))
+    assert_agrees(
+        SupervisedTerm(exclusive=True), expected, output=output, label=torch.tensor(label)
+    )

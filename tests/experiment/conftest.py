@@ -12,7 +12,7 @@ from torch import nn
 from monai_kd.data.view_dataset import ViewDataset
 from monai_kd.distillation import DistillationLoss, Distiller
 from monai_kd.distillation.terms.balanced_soft_label_term import BalancedSoftLabelTerm
-from monai_kd.distillation.terms.supervised_region_term import SupervisedRegionTerm
+from monai_kd.distillation.terms.supervised_term import SupervisedTerm
 from monai_kd.experiment import EpochCheckpoint, EpochSeed, History
 from monai_kd.experiment.guards import DistillationGuard
 
@@ -45,7 +45,7 @@ def make_distillation(
     torch.manual_seed(3)
     student, teacher = nn.Conv3d(4, 3, 1), nn.Conv3d(4, 3, 1)
     terms = {
-        "supervised": SupervisedRegionTerm(),
+        "supervised": SupervisedTerm(),
         "soft_label": BalancedSoftLabelTerm(weight=soft_label),
     }
     loss = DistillationLoss(terms, weighing=weighing)
@@ -77,7 +77,7 @@ def make_training(tmp_path):
         torch.manual_seed(3)
         network = nn.Conv3d(4, 3, 3, padding=1)
         dataset = ViewDataset(make_items(), RandFlipd(["image", "label"], prob=0.5), seed=1)
-        loss = DistillationLoss({"supervised": SupervisedRegionTerm()})
+        loss = DistillationLoss({"supervised": SupervisedTerm()})
         optimizer = torch.optim.AdamW(network.parameters(), lr=0.05)
         validator = SupervisedEvaluator(
             device=torch.device("cpu"),

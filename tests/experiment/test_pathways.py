@@ -13,7 +13,7 @@ PHANTOM = ConfigParser.load_config_file(ROOT / "bundles/recipes.yaml")["phantom"
 PATHWAYS = sorted((ROOT / "bundles/pathways").glob("*.yaml"))
 CHECKS = [
     "$experiment.check_configuration()",
-    "$experiment.check_distillation(@probe, @regions)",
+    "$experiment.check_distillation(@probe, @regions, exclusive=@exclusive)",
 ]
 DEFAULT = ConfigParser.load_config_file(ROOT / DISTILL)["loss"]["terms"]
 SMALL_TEACHER = {"_target_": "UNet", "spatial_dims": 3, "in_channels": 4, "out_channels": 4}
@@ -72,6 +72,18 @@ def test_a_pathway_alone_teaches_the_student_and_its_projectors(start, overlay):
     assert all(gradient.isfinite().all() for gradient in taught)
 
 
+def test_every_pathway_but_nested_compares_exclusive_classes_too(start):
+    overlays = [path for path in PATHWAYS if path.stem != "nested"]
+    parser = start(*overlays, initialize=CHECKS, exclusive=True)
+    loss, distiller = parser.get_parsed_content("loss"), parser.get_parsed_content("distiller")
+    torch.manual_seed(0)
+    label = torch.randint(0, 3, (2, 1, 32, 32, 32)).float()
+    label[1] = -1
+    output = distiller(torch.randn(2, 4, 32, 32, 32))
+    values = {name: term(output, label) for name, term in loss.terms.items()}
+    assert all(value.isfinite() and value > 0 for value in values.values()), values
+
+
 def added(overlay):
     """The terms that an overlay brings or changes."""
     config = ConfigParser.load_config_file(overlay)
@@ -93,6 +105,7 @@ def test_all_pathways_fit_together_and_none_takes_the_place_of_another(start):
         ("fusion", {"teacher_def": "%bundles/networks.yaml#conv_teacher"}, "has no module"),
         ("hidden", {"loss#terms#hidden#student_tap": "head.nothing"}, "has no module"),
         ("latent", {"loss#terms#latent#teacher_tap": "fusion.gates"}, "'loss': "),
+        ("logits", {"network_def": SMALL_TEACHER}, "student gives 4 channels, expected one for"),
         ("logits", {"teacher_def": SMALL_TEACHER}, "give both the same regions"),
         ("logits", {"teacher_def": SMALL_TEACHER, "window": [33, 33, 33]}, "the networks: "),
     ],

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from docs.studies.distillation.arms import Arm
 from docs.studies.distillation.views import Task, View, open_views
 from monai_kd.distillation import DistillationLoss
-from monai_kd.distillation.terms.supervised_region_term import SupervisedRegionTerm
+from monai_kd.distillation.terms.supervised_term import SupervisedTerm
 from monai_kd.files import replace_file
 from monai_kd.networks import HybridTeacher, TappedNetwork, to_network_output
 from monai_kd.outputs import DistillationOutput, NetworkOutput
@@ -41,7 +41,7 @@ def train_teacher(dataset_file: Path, task: Task, *, seed: int, steps: int) -> n
     network: nn.Module = HybridTeacher(deep_supervision=2).to(memory_format=LAYOUT)
     dataset = open_views(dataset_file, task, views=0)
     labelled = [index for index, record in enumerate(dataset.data) if "label" in record]
-    term, optimizer, schedule = SupervisedRegionTerm(), *_open_optimizer(network, 3.0e-3, steps)
+    term, optimizer, schedule = SupervisedTerm(), *_open_optimizer(network, 3.0e-3, steps)
     network.train()
     order = draw_places(len(labelled), seed=seed, count_drawn=steps * BATCH)
     for step in range(steps):

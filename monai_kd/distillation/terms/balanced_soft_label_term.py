@@ -66,7 +66,9 @@ class BalancedSoftLabelTerm(Term):
 
     def _weigh(self, teacher: Tensor, label: Tensor) -> Tensor:
         """Weights of voxels, of sum one for each region."""
-        trust = None if self.gate is None else self.gate(teacher, label)
+        trust = None
+        if self.gate is not None:
+            trust = self.gate(teacher, label, exclusive=self.exclusive)
         if self.balanced:
             truth, _ = read_truth(label, teacher, exclusive=self.exclusive)
             foreground = truth | find_masks(teacher, exclusive=self.exclusive)

@@ -49,7 +49,9 @@ class SoftOverlapTerm(Term):
     def forward(self, output: DistillationOutput, label: Tensor) -> Tensor:
         """Return a scalar; `label` is of regions or of class indices, -1 where unknown."""
         teacher, student = read_logits(output)
-        trust = None if self.gate is None else self.gate(teacher, label)
+        trust = None
+        if self.gate is not None:
+            trust = self.gate(teacher, label, exclusive=self.exclusive)
         if self.hard:
             mask = find_masks(teacher, exclusive=self.exclusive)
             teacher = torch.where(mask, CERTAIN, -CERTAIN).to(teacher)
