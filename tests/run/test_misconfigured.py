@@ -87,7 +87,7 @@ def test_changed_settings_do_not_mix_into_a_finished_run(finished_run):
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"loss#terms#hidden#wieght": 0.1}, "'weight'"),
+        ({"loss#terms#hidden#weights": 0.1}, "'weight'"),
         ({"loss#terms#hidden#student_tap": "encoder.33"}, "the nearest is 'encoder.3'"),
         ({"teacher_def": "%bundles/networks.yaml#conv_teacher"}, "has no module 'fusion.fused.3'"),
         ({"loss#terms#hidden#weight": "much"}, "term 'hidden' has the weight 'much', expected a"),
