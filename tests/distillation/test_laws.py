@@ -323,6 +323,13 @@ def test_gradient_of_projectors_agrees_with_finite_differences(case):
     assert torch.autograd.gradcheck(evaluate, list(term.parameters()), fast_mode=True)
 
 
+@law(lambda case: list(make(case)[0].parameters()))
+def test_what_is_learned_lies_where_the_features_lie(case):
+    output = change(case.make_output(1, torch.float32, 3), lambda _, x: x.detach().to("meta"))
+    term = fit(case.make_term(), output)
+    assert {weight.device.type for weight in term.parameters()} == {"meta"}
+
+
 @in_each_dimension()
 def test_order_of_the_batch_changes_nothing(case, dims):
     term, output, label = make(case, dims=dims)
