@@ -11,8 +11,6 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
-from monai_kd.errors import UserError
-
 FORMAT = 1  # of data_prep.voxels
 Block = tuple[slice, ...]
 
@@ -42,7 +40,7 @@ def read_block(path: str | os.PathLike[str], block: Sequence[slice] | None = Non
     try:
         stored = array[(..., *inside)]
     except RuntimeError as error:
-        raise UserError(f"{path} is damaged ({error}): voxelise again") from error
+        raise ValueError(f"{path} is damaged ({error}): voxelise again") from error
     voxels = normalise(stored, described) if described["kind"] == "image" else stored[None]
     affine = np.array(described["affine"], dtype=np.float64)
     affine[:3, 3] += affine[:3, :3] @ [part.start for part in inside]
@@ -56,9 +54,9 @@ def open_voxels(path: str | os.PathLike[str]) -> Any:
         array = blosc2.open(str(path), mode="r", mmap_mode="r")
         found = array.schunk.vlmeta["voxels"]["format"]
     except (OSError, RuntimeError, ValueError, KeyError) as error:
-        raise UserError(f"{path} is no file of voxels ({error}): voxelise again") from error
+        raise ValueError(f"{path} is no file of voxels ({error}): voxelise again") from error
     if found != FORMAT:
-        raise UserError(f"{path} has voxel format {found}, expected {FORMAT}: voxelise again")
+        raise ValueError(f"{path} has voxel format {found}, expected {FORMAT}: voxelise again")
     return array
 
 
