@@ -5,7 +5,7 @@
 Takes the default run: its phantoms, its pair, its recipe, eight views a case. The arms take an
 epoch each in turn, so that whatever else the machine does hits all alike. Then both losses of the
 same views are compared, with stored logits and with the live teacher. FOLDER keeps phantoms and
-teacher; the banks are filled anew each time. Writes FOLDER/view_bank.json and FOLDER/view_bank.md.
+teacher; the bank is filled anew each time. Writes FOLDER/view_bank.json and FOLDER/view_bank.md.
 """
 
 import argparse
@@ -24,17 +24,10 @@ from monai.utils import set_determinism
 
 from monai_kd.data import ViewBank
 from monai_kd.distillation import DistillationLoss, Distiller
-from monai_kd.distillation.distillation_loss import needs_teacher
 from monai_kd.experiment import load_weights
 
 DEFAULT, TWIN, BANK = "bundles/distill.yaml", "bundles/twin.yaml", "bundles/view_bank.yaml"
-LIVE = "live teacher"
-KEPT = {"float16": "bank, float16", "uint8": "bank, uint8"}
-ARMS: dict[str, tuple[list[str], Mapping[str, Any]]] = {
-    "twin": ([DEFAULT, TWIN], {}),
-    LIVE: ([DEFAULT], {}),
-    **{name: ([DEFAULT, BANK], {"bank#keep": keep}) for keep, name in KEPT.items()},
-}
+ARMS = {"twin": [DEFAULT, TWIN], "live teacher": [DEFAULT], "bank": [DEFAULT, BANK]}
 EPOCH_SEED = {
     "_target_": "monai_kd.experiment.EpochSeed",
     "dataset": "@train#dataset",
@@ -43,21 +36,18 @@ EPOCH_SEED = {
 
 
 def main() -> None:
-    """Train the teacher, fill the banks, time, compare, write."""
+    """Train the teacher, fill the bank, time, compare, write."""
     options = _parse()
     settings = {"runs_dir": str(options.folder), "views": options.views, **json.loads(options.set)}
     teacher = train_teacher(options.folder, settings)
     shutil.rmtree(options.folder / "view-banks", ignore_errors=True)
-    arms = {
-        name: open_arm(files, {**settings, **own}, teacher) for name, (files, own) in ARMS.items()
-    }
-    banks = {keep: fill(arms[name]) for keep, name in KEPT.items()}
+    arms = {name: open_arm(files, settings, teacher) for name, files in ARMS.items()}
+    bank = fill(arms["bank"])
     seconds = time_epochs(arms, epochs=options.epochs)
-    for keep, name in KEPT.items():
-        banks[keep] |= {"loss": compare_losses(arms[name])}
-    found = {"threads": torch.get_num_threads(), "seconds": seconds, "banks": banks}
+    bank |= {"loss": compare_losses(arms["bank"])}
+    found = {"threads": torch.get_num_threads(), "seconds": seconds, "bank": bank}
     (options.folder / "view_bank.json").write_text(json.dumps(found, indent=1))
-    (options.folder / "view_bank.md").write_text(write_tables(seconds, banks), encoding="utf-8")
+    (options.folder / "view_bank.md").write_text(write_tables(seconds, bank), encoding="utf-8")
 
 
 def train_teacher(folder: Path, settings: Mapping[str, Any]) -> Path:
@@ -83,7 +73,7 @@ def open_arm(files: Sequence[str], settings: Mapping[str, Any], teacher: Path) -
 
 
 def fill(arm: ConfigParser) -> dict[str, Any]:
-    """Fill a bank, and have it found full; return its times, its size and its fidelity."""
+    """Fill a bank, and have it found full; return its times and its size."""
     bank: ViewBank = arm.get_parsed_content("bank")
     started = time.perf_counter()
     folder = bank.fill()
@@ -94,7 +84,6 @@ def fill(arm: ConfigParser) -> dict[str, Any]:
         "fill_seconds": round(filled - started, 1),
         "found_seconds": round(time.perf_counter() - filled, 2),
         "gigabytes": round(sum(path.stat().st_size for path in folder.iterdir()) / 1e9, 4),
-        **json.loads((folder / "fidelity.json").read_text()),
     }
 
 
@@ -121,7 +110,7 @@ def compare_losses(arm: ConfigParser) -> dict[str, Any]:
     distiller: Distiller = arm.get_parsed_content("distiller")
     loss: DistillationLoss = arm.get_parsed_content("loss")
     measures = {"loss": loss} | {
-        name: term for name, term in loss.terms.items() if needs_teacher(term)
+        name: term for name, term in loss.terms.items() if term.needs_teacher
     }
     prepare = PrepareBatchExtraInput({"teacher_logits": "teacher_logits"})
     apart: dict[str, list[float]] = {name: [] for name in measures}
@@ -138,30 +127,21 @@ def compare_losses(arm: ConfigParser) -> dict[str, Any]:
     }
 
 
-def write_tables(seconds: Mapping[str, Sequence[float]], banks: Mapping[str, Any]) -> str:
-    """Markdown: the time of an epoch, then what the banks take and how true they are."""
-    terms = list(next(iter(banks.values()))["loss"])
+def write_tables(seconds: Mapping[str, Sequence[float]], bank: Mapping[str, Any]) -> str:
+    """Markdown: the time of an epoch, then what the bank takes and how true it is."""
     times = [
         (name, f"{statistics.median(taken):.2f}", _list_ratios(taken, seconds["twin"]))
         for name, taken in seconds.items()
     ]
-    facts = [
-        (
-            keep,
-            str(bank["views"]),
-            f"{bank['fill_seconds']:.0f} s",
-            f"{bank['found_seconds']:.2f} s",
-            f"{bank['gigabytes']:.3f}",
-            f"{bank['largest_difference']:.1e}",
-            f"{bank['mean_difference']:.1e}",
-            f"{bank['flipped_share']:.1e}",
-            *(
-                f"{bank['loss'][term]['mean']:.1e} ({bank['loss'][term]['largest']:.1e})"
-                for term in terms
-            ),
-        )
-        for keep, bank in banks.items()
-    ]
+    facts = {
+        "views": str(bank["views"]),
+        "filled in": f"{bank['fill_seconds']:.0f} s",
+        "known as full in": f"{bank['found_seconds']:.2f} s",
+        "GB": f"{bank['gigabytes']:.3f}",
+    } | {
+        f"{term}, relative: mean (largest)": f"{apart['mean']:.1e} ({apart['largest']:.1e})"
+        for term, apart in bank["loss"].items()
+    }
     count = len(seconds["twin"])
     return "\n".join(
         [
@@ -170,20 +150,7 @@ def write_tables(seconds: Mapping[str, Sequence[float]], banks: Mapping[str, Any
             "Times the twin's: the median over rounds in which each arm took one epoch, and the "
             "range.",
             "",
-            *_table(
-                (
-                    "kept as",
-                    "views",
-                    "filled in",
-                    "known as full in",
-                    "GB",
-                    "largest difference of probability",
-                    "mean",
-                    "share of masks flipped",
-                    *(f"{term}, relative: mean (largest)" for term in terms),
-                ),
-                facts,
-            ),
+            *_table([*facts], [[*facts.values()]]),
             "",
         ]
     )

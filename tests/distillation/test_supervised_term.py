@@ -2,8 +2,8 @@ import pytest
 import torch
 from monai.losses import DeepSupervisionLoss, DiceLoss
 
-from monai_kd.distillation import SupervisedRegionTerm
 from monai_kd.distillation.pooling import average_to
+from monai_kd.distillation.terms.supervised_term import SupervisedTerm
 from monai_kd.outputs import DistillationOutput, NetworkOutput
 
 SHAPE = (2, 3, 8, 8, 8)
@@ -11,7 +11,7 @@ SHAPE = (2, 3, 8, 8, 8)
 
 def supervise(logits, label, **features):
     deep = {name.replace("_", "."): value for name, value in features.items()}
-    return SupervisedRegionTerm()(DistillationOutput(NetworkOutput(logits, deep)), label)
+    return SupervisedTerm()(DistillationOutput(NetworkOutput(logits, deep)), label)
 
 
 def random_label(*, shape=SHAPE):
@@ -88,7 +88,7 @@ def test_a_coarse_level_owes_least_at_the_share_of_its_region():
     share = torch.full((1, 1, 4, 4, 4), 0.5)
     share[..., :2] = 0.0
     losses = {
-        answer: SupervisedRegionTerm().dice(torch.where(share > 0, answer, -99.0).float(), share)
+        answer: SupervisedTerm().dice(torch.where(share > 0, answer, -99.0).float(), share)
         for answer in (-1.0, 0.0, 1.0)
     }
     assert min(losses, key=losses.get) == 0.0

@@ -5,10 +5,9 @@ from typing import Any
 
 from torch.utils.data import Dataset
 
-from monai_kd.data.logit_store import LogitStore, ViewBankError
-from monai_kd.data.view_bank import ViewBank
+from monai_kd.data.view_bank.logit_store import LogitStore, ViewBankError
+from monai_kd.data.view_bank.view_bank import ViewBank
 from monai_kd.data.view_dataset import Item
-from monai_kd.data.view_index import forget_views
 
 
 class BankedViews(Dataset[Item]):
@@ -48,10 +47,8 @@ class BankedViews(Dataset[Item]):
         store = self._open_store()
         path = store.find(window["image"])
         if not path.exists():
-            forget_views(store.folder)
             raise ViewBankError(
                 f"the view bank {store.folder} has no view like that of case {window['case']}: "
-                "fill it with this teacher, these transforms and this seed, on this machine; it "
-                "will look at every view anew"
+                "fill it with this teacher, these transforms and this seed, on this machine"
             )
         return {**window, "teacher_logits": store.read(path)}
