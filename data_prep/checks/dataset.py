@@ -86,7 +86,7 @@ def check_dataset(dataset: Dataset, *, workers: int | None = None) -> CheckRepor
 
 def summarise_case(case: Case, *, dataset: Dataset) -> CaseSummary:
     """Inspect a case and let its voxels go: what remains travels lightly between processes."""
-    inspection = inspect_case(case, dataset=dataset)
+    inspection = inspect_case(case, dataset=dataset, looks=True)
     first = next(iter(inspection.scans.values()), None)
     return CaseSummary(
         case,

@@ -44,12 +44,12 @@ class Inspection:
 
 
 def inspect_case(
-    case: Case, *, dataset: Dataset, threads: int = 1, looks: bool = True
+    case: Case, *, dataset: Dataset, threads: int = 1, looks: bool = False
 ) -> Inspection:
     """Read all files of `case` to their last byte and check them one by one, then together.
 
-    The sequences of a brain are judged by their `looks` as well: who moves them first, does so
-    later.
+    With `looks`, the sequences of a brain are judged by what their voxels show as well; `predict`
+    does so in its verdict, after it may have moved them.
 
     `threads` of them are read and looked through at once: for one case that somebody waits for.
     """

@@ -77,12 +77,25 @@ def _missing(inspection: Inspection, channels: Sequence[str]) -> Iterator[Findin
 def _seen(
     inspection: Inspection, channels: Sequence[str], spacing_mm: Sequence[float] | None
 ) -> Iterator[Finding]:
-    """What is to be seen in the voxels."""
-    case, stripped = inspection.case, is_brain_study(channels)
+    """What the voxels of the sequences show; looks are known of a brain's sequences alone."""
+    case, is_brain = inspection.case, is_brain_study(channels)
     images = {name: place(scan) for name, scan in inspection.scans.items()}
-    own_mm = next(iter(images.values())).grid.spacing_mm
-    trained_mm = spacing_mm or (SPACING_MM if stripped else own_mm)
-    faults = [*_spacing_faults(own_mm, trained_mm), *(appearance_faults(images) if stripped else ())]
-    for name, (rule, detail) in _image_faults(images, spacing_mm):
+    faults = list(_spacing_faults(images, spacing_mm or (SPACING_MM if is_brain else None)))
+    if is_brain:
+        faults += appearance_faults(images)
+    for name, (rule, detail) in faults:
         advice = f"{rule.fix}, or give --coregister" if rule in REGISTRABLE else None
         yield Finding(rule, case.name, case.images[name].path.name, detail, advice=advice)
+
+
+def _spacing_faults(
+    images: Mapping[str, Placed], spacing_mm: Sequence[float] | None
+) -> Iterator[tuple[str, Fault]]:
+    name, first = next(iter(images.items()))
+    own_mm = first.grid.spacing_mm
+    if spacing_mm is None:
+        return
+    ratio = own_mm / np.asarray(spacing_mm, dtype=np.float64)
+    if max(ratio.max(), 1 / ratio.min()) >= FAR:
+        seen = f"voxels of {write_mm(own_mm)} mm, in training {write_mm(spacing_mm)}"
+        yield name, (Rule.FAR_SPACING, seen)
