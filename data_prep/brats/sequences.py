@@ -53,10 +53,10 @@ ENHANCED, PLAIN = "t1ce", "t1"
 CLEAREST_EDGES = ("t1", "t1ce", "t2", "flair")  # t1 shares its edges with all others
 
 
-def is_brain_study(channels: Collection[str]) -> bool:
+def is_known_study(channels: Collection[str]) -> bool:
     """Tell whether channels are a tumour's sequences, and so images of a brain without its skull.
 
-    >>> is_brain_study(["t1", "flair"]), is_brain_study(["t1", "CT"]), is_brain_study([])
+    >>> is_known_study(["t1", "flair"]), is_known_study(["t1", "CT"]), is_known_study([])
     (True, False, False)
     """
     return bool(channels) and set(channels) <= set(SEQUENCES)

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from data_prep.brats.sequences import is_brain_study
+from data_prep.brats.sequences import is_known_study
 from data_prep.case import Case, Dataset, ImageFile
 from data_prep.checks.appearance import appearance_faults
 from data_prep.checks.comparisons import (
@@ -81,7 +81,7 @@ class _Inspector:
         self.case = case
         self.dataset = dataset
         self.threads = threads
-        self.stripped = is_brain_study(dataset.modalities)
+        self.stripped = is_known_study(dataset.modalities)
         self.looks = looks and self.stripped
         self.findings: list[Finding] = []
         self.opened: dict[Path, Scan | ScanError] = {}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.brats.labels import scheme_of_classes, scheme_of_regions
-from data_prep.brats.sequences import canonical_names, is_brain_study
+from data_prep.brats.sequences import canonical_names, is_known_study
 from data_prep.errors import DatasetError, check_folder
 from data_prep.schemes import LabelScheme
 from monai_kd.outputs import Task
@@ -67,7 +67,7 @@ class Student:
     @property
     def has_known_looks(self) -> bool:
         """Whether data_prep knows how its channels look, and so can judge their voxels."""
-        return is_brain_study(self.channels)
+        return is_known_study(self.channels)
 
     def among(self, scans: Container[str]) -> list[str]:
         """The channels that it takes and that are there, in its order."""

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from data_prep.brats.sequences import SEQUENCES, SPACING_MM, is_brain_study
+from data_prep.brats.sequences import SEQUENCES, SPACING_MM, is_known_study
 from data_prep.checks import Inspection
 from data_prep.checks.appearance import appearance_faults
 from data_prep.checks.comparisons import Placed, place
@@ -77,11 +77,11 @@ def _missing(inspection: Inspection, channels: Sequence[str]) -> Iterator[Findin
 def _seen(
     inspection: Inspection, channels: Sequence[str], spacing_mm: Sequence[float] | None
 ) -> Iterator[Finding]:
-    """What the voxels of the sequences show; looks are known of a brain's sequences alone."""
-    case, is_brain = inspection.case, is_brain_study(channels)
+    """What the voxels of the sequences show; looks are known of one study's sequences alone."""
+    case, known = inspection.case, is_known_study(channels)
     images = {name: place(scan) for name, scan in inspection.scans.items()}
-    faults = list(_spacing_faults(images, spacing_mm or (SPACING_MM if is_brain else None)))
-    if is_brain:
+    faults = list(_spacing_faults(images, spacing_mm or (SPACING_MM if known else None)))
+    if known:
         faults += appearance_faults(images)
     for name, (rule, detail) in faults:
         advice = f"{rule.fix}, or give --coregister" if rule in REGISTRABLE else None

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from data_prep.brats.sequences import SEQUENCES, is_brain_study
+from data_prep.brats.sequences import SEQUENCES, is_known_study
 from data_prep.case import UNKNOWN, Case, Dataset, ImageFile
 from data_prep.dicom.files import holds_dicom, printable
 from data_prep.errors import DatasetError, check_folder
@@ -98,13 +98,13 @@ class _Finder:
     def _find_loosely(self, folder: Path) -> Dataset | None:
         by_channel = (
             None
-            if is_brain_study(self.channels) or self.order
+            if is_known_study(self.channels) or self.order
             else find_by_channel(folder, self.channels)
         )
         return by_channel or find_loosely(folder, self.order)
 
     def _from_dicom(self, folder: Path) -> Request:
-        if not is_brain_study(self.channels):
+        if not is_known_study(self.channels):
             raise DatasetError(
                 f"{folder} holds DICOM, whose headers do not name {' or '.join(self.channels)} - "
                 "convert it, for example with dcm2niix"

@@ -14,7 +14,7 @@ from data_prep.scans.memory import in_memory_order
 from monai_kd.inference.budget import check_need
 
 MOVED_BYTES, KEPT_BYTES = 40, 16  # per voxel of the grid, while scans are brought to it and after
-FILLED_BYTES = 50  # per voxel of the brain's box: the network's image, and what normalises it
+FILLED_BYTES = 50  # per voxel of the box: the network's image, and what normalises it
 
 
 @dataclass(frozen=True, eq=False)
