@@ -22,10 +22,10 @@ from data_prep.checks.labels import count_values, label_faults
 from data_prep.checks.report import error_lines, write_html, write_json_report, write_summary
 from data_prep.findings import Finding
 from data_prep.layouts import find_dataset
-from data_prep.phantom.corruptions import corrupt
 from data_prep.rules import Rule
 from data_prep.scans.scan import read_scan
 from data_prep.schemes import BRATS2021, BRATS2023, SCHEMES
+from tests.damage import corrupt
 
 HIPPOCAMPUS = Path(__file__).parents[3] / "shared" / "data" / "Task04_Hippocampus"
 FIRST = "BraTS19_PHANTOM_001_1"

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from case import write_case
 
-from docs.studies.browser import CHROMIUM, NO_GL, SOFTWARE_GL, Browser
+from tests.acceptance.browser import CHROMIUM, NO_GL, SOFTWARE_GL, Browser
 from monai_kd.report import write_case_page
 
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs Chromium")
