@@ -4,13 +4,17 @@ import json
 import multiprocessing
 import os
 import resource
+import shutil
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import nibabel
+import numpy as np
+import numpy.typing as npt
 import torch
 from monai.bundle import run
 
@@ -22,14 +26,21 @@ SECONDS = 60  # a sound case takes less than one
 MEMORY_GB = 12
 HANGS = -9
 EDGE = 48  # of the phantoms and so of the one window
+Images = Sequence[Sequence[Path]]
 
 
 @dataclass(frozen=True)
 class Ran:
-    """How a process ended, and the lines that it wrote to standard error."""
+    """How a process ended, the lines that it wrote to standard error, and its folder of results."""
 
     code: int
     faults: tuple[str, ...]
+    out: Path
+
+    def mask(self, name: str) -> npt.NDArray[Any] | None:
+        """The mask of that name."""
+        path = self.out / f"{name}_seg.nii.gz"
+        return np.asanyarray(nibabel.load(path).dataobj) if path.exists() else None
 
 
 def predict(student: Student, cases: Path, out: Path, *options: str) -> Ran:
@@ -38,7 +49,7 @@ def predict(student: Student, cases: Path, out: Path, *options: str) -> Ran:
     return _run_apart(lambda: cli.main([*words, "--no-report", "--threads", "1", *options]), out)
 
 
-def run_zoo(student: Student, images: Sequence[Sequence[Path]], out: Path, **override: Any) -> Ran:
+def run_zoo(student: Student, images: Images, out: Path, **override: Any) -> Ran:
     """Segment a list of cases by `python -m monai.bundle run` as a user of the model zoo does."""
     file = out.with_name(f"{out.name}.json")
     file.write_text(json.dumps(_zoo_config(student, images, out) | override))
@@ -50,26 +61,32 @@ def run_zoo(student: Student, images: Sequence[Sequence[Path]], out: Path, **ove
     return _run_apart(segment, out)
 
 
-def list_images(folder: Path, names: Iterable[str] = MODALITIES) -> list[Path]:
-    """The files of a case as a person would list them, there or not."""
-    found = {name: sorted(folder.glob(f"*_{name}.nii*")) for name in names}
-    return [found[n][-1] if found[n] else folder / f"{folder.name}_{n}.nii.gz" for n in names]
+def list_images(root: Path) -> list[list[Path]]:
+    """The files of each case as a person would list them, there or not."""
+    folders = sorted({path.parent for path in root.rglob("*.nii*")})
+    return [[_find_image(folder, name) for name in MODALITIES] for folder in folders]
 
 
-def _zoo_config(student: Student, images: Sequence[Sequence[Path]], out: Path) -> dict[str, Any]:
+def _find_image(folder: Path, name: str) -> Path:
+    found = sorted(folder.glob(f"*{name}.nii*"))
+    return found[-1] if found else folder / f"{folder.name}_{name}.nii.gz"
+
+
+def _zoo_config(student: Student, images: Images, out: Path) -> dict[str, Any]:
     """The steps of the zoo's brats_mri_segmentation, with our network and weights."""
-    network = {**student.network, "_target_": "monai_kd.networks.EfficientNetStudent"}
-    load = {"_target_": "LoadImaged", "keys": "image", "ensure_channel_first": True}
     normalise = {"_target_": "NormalizeIntensityd", "keys": "image"}
     save = {"_target_": "SaveImaged", "keys": "pred", "output_dir": str(out), "resample": False}
+    before = [
+        {"_target_": "LoadImaged", "keys": "image", "ensure_channel_first": True},
+        {**normalise, "nonzero": True, "channel_wise": True},
+    ]
     after = [
         {"_target_": "Activationsd", "keys": "pred", "sigmoid": True},
         {"_target_": "AsDiscreted", "keys": "pred", "threshold": 0.5},
         {**save, "separate_folder": False, "output_dtype": "uint8", "output_postfix": "seg"},
     ]
-    before = [load, {**normalise, "nonzero": True, "channel_wise": True}]
     return {
-        "network": network,
+        "network": {**student.network, "_target_": "monai_kd.networks.EfficientNetStudent"},
         "checkpoint": str(student.checkpoint),
         "data": [{"image": [str(path) for path in case]} for case in images],
         "preprocessing": {"_target_": "Compose", "transforms": before},
@@ -97,23 +114,23 @@ def _zoo_config(student: Student, images: Sequence[Sequence[Path]], out: Path) -
 
 
 def _run_apart(work: Callable[[], int], out: Path) -> Ran:
-    told = out.with_name(f"{out.name}.err")
-    process = multiprocessing.get_context("fork").Process(target=_run, args=(work, told))
+    errors = out.with_name(f"{out.name}.err")
+    process = multiprocessing.get_context("fork").Process(target=_run, args=(work, errors))
     process.start()
     process.join(SECONDS)
     hangs = process.is_alive()
     process.kill()
     process.join()
-    lines = tuple(told.read_text(errors="replace").splitlines())
-    return Ran(HANGS if hangs or process.exitcode is None else process.exitcode, lines)
+    lines = tuple(errors.read_text(errors="replace").splitlines())
+    return Ran(HANGS if hangs or process.exitcode is None else process.exitcode, lines, out)
 
 
-def _run(work: Callable[[], int], told: Path) -> None:
+def _run(work: Callable[[], int], errors: Path) -> None:
     """Do the work as a process of its own would, its words kept apart."""
     limit = MEMORY_GB * 2**30
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    os.dup2(os.open(told, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+    os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
     sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
     torch.set_num_threads(1)
     code = 1
@@ -125,3 +142,11 @@ def _run(work: Callable[[], int], told: Path) -> None:
         traceback.print_exc()
     sys.stderr.flush()
     os._exit(code)
+
+
+def clear(*folders: Path) -> None:
+    """Remove what a run has left, be it a folder, a file or nothing."""
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+        if folder.is_file():
+            folder.unlink()
