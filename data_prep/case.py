@@ -7,7 +7,6 @@ from pathlib import Path
 from data_prep.findings import Finding
 from data_prep.schemes import LabelScheme
 
-MODALITIES = ("t1ce", "t1", "t2", "flair")
 GRADES = ("HGG", "LGG")
 UNKNOWN = "unknown"
 PHANTOMS_FILE = "phantoms.json"  # what a folder of finished phantoms is known by

@@ -7,10 +7,10 @@ from errno import ENOSPC
 from io import TextIOWrapper
 from pathlib import Path
 
+from data_prep.brats.labels import SCHEMES
 from data_prep.case import Dataset
 from data_prep.errors import DatasetError
 from data_prep.layouts import find_dataset
-from data_prep.schemes import SCHEMES
 
 CANNOT = 2
 INTERRUPTED = 130

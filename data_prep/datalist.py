@@ -53,7 +53,7 @@ def write_datalist(
     entries = [_voxelised_entry(record, folder) for record in found["cases"]]
     kept = ("name", "origin", "layout", "scheme", "regions", "settings", "left_out")
     header = {key: found[key] for key in kept}
-    header |= _describe(found["modalities"], found["labels"] or {})
+    header |= _describe(found["modalities"], found["labels"] or {}, found["regions"])
     return _write(output, header, entries, split or Split())
 
 
@@ -70,8 +70,8 @@ def write_raw_datalist(
         "scheme": scheme and scheme.name,
         "regions": scheme and dict(scheme.regions),
     }
-    labels = scheme.labels if scheme else {}
-    header |= _describe(_order_in_files(report.usable_cases, dataset), labels)
+    labels, regions = (scheme.labels, scheme.regions) if scheme else ({}, None)
+    header |= _describe(_order_in_files(report.usable_cases, dataset), labels, regions)
     errors = errors_of(report.findings)
     header["left_out"] = {
         name: [str(error) for error in errors if error.case == name] for name in report.left_out
@@ -80,9 +80,34 @@ def write_raw_datalist(
     return _write(output, header, entries, split or Split())
 
 
-def _describe(modalities: Sequence[str], labels: Mapping[Any, str]) -> dict[str, Any]:
+def state_task(
+    channels: Sequence[str], regions: Mapping[str, Sequence[int]] | None
+) -> dict[str, Any] | None:
+    """State what a network is to answer: regions that overlap, or classes that exclude one another.
+
+    It is None where nothing says what the labels mean.
+
+    >>> state_task(["MRI"], {"Anterior": (1,)})["outputs"]
+    {'background': [0], 'Anterior': [1]}
+    """
+    if not regions:
+        return None
+    outputs = {name: list(values) for name, values in regions.items()}
+    values = [value for members in outputs.values() for value in members]
+    kind = "regions" if len(set(values)) < len(values) else "classes"
+    if kind == "classes":
+        outputs = {"background": [0]} | outputs
+    return {"kind": kind, "spatial_dims": 3, "channels": list(channels), "outputs": outputs}
+
+
+def _describe(
+    modalities: Sequence[str],
+    labels: Mapping[Any, str],
+    regions: Mapping[str, Sequence[int]] | None,
+) -> dict[str, Any]:
     named = {str(value): name for value, name in labels.items()}
     return {
+        "task": state_task(modalities, regions),
         "modality": {str(index): name for index, name in enumerate(modalities)},
         "labels": {"0": "background"} | named,
     }
@@ -131,7 +156,7 @@ def _write(output: Path, header: dict[str, Any], entries: list[_Entry], split: S
 
 
 def _seal(header: Mapping[str, Any], lists: Mapping[str, list[dict[str, Any]]]) -> str:
-    """Hash of what the list means: split, contents and regions, wherever the files lie."""
+    """Hash of what the list means: split, contents and task, wherever the files lie."""
     contents = {
         name: [
             [record["case"], record.get("fold"), list(record["sha256"].values())]
@@ -139,7 +164,7 @@ def _seal(header: Mapping[str, Any], lists: Mapping[str, list[dict[str, Any]]]) 
         ]
         for name, records in lists.items()
     }
-    meaning = [header["modality"], header["regions"], contents]
+    meaning = [header["modality"], header["task"], contents]
     return hashlib.sha256(json.dumps(meaning).encode()).hexdigest()
 
 

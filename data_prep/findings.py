@@ -1,12 +1,12 @@
-"""What was found wrong with a dataset, in lines that name the case, the file and the mend."""
+"""What was found wrong, in lines that name the case, the file and the fix."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from data_prep.rules import Rule
+from data_prep.rules import Rule, Severity
 
-SEVERITIES = ("error", "warning", "note")
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 WHOLE_DATASET = ""  # in the place of a case's name
 
 
@@ -14,19 +14,43 @@ WHOLE_DATASET = ""  # in the place of a case's name
 class Finding:
     """One rule that one file (path relative to the dataset's folder) or case breaks.
 
-    `detail` says what was seen, with figures, in words that `rule.mend` can follow.
+    `detail` says what was seen, with figures, in words that the fix can follow. `weighed` and
+    `advice` are severity and fix where they differ from the rule's: predict goes on without a
+    sequence that training needs.
+
+    >>> print(Finding(Rule.EMPTY_FILE, "case-07", "t2.nii.gz", "0 bytes"))
+    ERROR case-07: t2.nii.gz: 0 bytes - copy or download it again [E102]
     """
 
     rule: Rule
     case: str
     file: str
     detail: str
+    weighed: Severity | None = None
+    advice: str | None = None
+
+    @property
+    def severity(self) -> Severity:
+        """How grave it is here."""
+        return self.weighed or self.rule.severity
+
+    @property
+    def text(self) -> str:
+        """What was seen, and how to fix it."""
+        fix = self.rule.fix if self.advice is None else self.advice
+        return f"{self.detail} - {fix}" if fix else self.detail
 
     def __str__(self) -> str:
         place = ": ".join(part for part in (self.case, self.file) if part)
-        rule = self.rule
-        line = f"{rule.severity.upper()} {place}: {self.detail} - {rule.mend} [{rule.code}]"
-        return escape(line)
+        return escape(f"{self.severity.upper()} {place}: {self.text} [{self.rule.code}]")
+
+
+class LeftOutError(Exception):
+    """A case that is not used, for what was found."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        super().__init__("; ".join(finding.text for finding in findings))
+        self.findings = tuple(findings)
 
 
 def spoilt_cases(findings: Iterable[Finding]) -> set[str]:
@@ -36,12 +60,17 @@ def spoilt_cases(findings: Iterable[Finding]) -> set[str]:
 
 def errors_of(findings: Iterable[Finding]) -> list[Finding]:
     """Those that leave a case, or the whole dataset, out."""
-    return [finding for finding in findings if finding.rule.severity == "error"]
+    return [finding for finding in findings if finding.severity == "error"]
+
+
+def gravest_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Errors, then warnings, then notes, each in the order in which they were found."""
+    return tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)))
 
 
 def count_by_severity(findings: Iterable[Finding]) -> Counter[str]:
     """How many errors, warnings and notes."""
-    return Counter(finding.rule.severity for finding in findings)
+    return Counter(finding.severity for finding in findings)
 
 
 def escape(text: str) -> str:

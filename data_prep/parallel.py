@@ -2,10 +2,12 @@
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from typing import TypeVar
 
@@ -57,22 +59,44 @@ def count_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _watch(results: Iterable[Result], total: int, title: str) -> Iterator[Result]:
+@contextmanager
+def draw_progress(title: str, total: int) -> Iterator[Callable[[str], None]]:
+    """Draw a bar with the time left on stderr, if a person is watching; yield what moves it on.
+
+    What moves it on takes a new title, or none to keep the old one.
+    """
     from rich import progress as bars  # noqa: PLC0415  (dear, and commands start without it)
     from rich.console import Console  # noqa: PLC0415
 
     console = Console(stderr=True)
     columns = (
-        bars.TextColumn("{task.description}"),
+        bars.TextColumn("{task.description}", markup=False),
         bars.BarColumn(),
         bars.MofNCompleteColumn(),
         bars.TimeElapsedColumn(),
         bars.TextColumn("left"),
         bars.TimeRemainingColumn(),
     )
-    hidden = not console.is_terminal
-    with bars.Progress(*columns, console=console, disable=hidden, transient=True) as progress:
-        yield from progress.track(results, total=total, description=title)
+    with bars.Progress(
+        *columns,
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+        redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),
+    ) as bar:
+        task = bar.add_task(title, total=total)
+
+        def advance(title: str = "") -> None:
+            bar.update(task, advance=1, description=title or None)
+
+        yield advance
+
+
+def _watch(results: Iterable[Result], total: int, title: str) -> Iterator[Result]:
+    with draw_progress(title, total) as advance:
+        for result in results:
+            yield result
+            advance("")
 
 
 def _end_with_parent() -> None:

@@ -20,9 +20,9 @@ from plyfile import PlyData, PlyElement, PlyParseError
 from data_prep.errors import DatasetError
 from data_prep.files import write_bytes
 from data_prep.scans.grid import Grid
+from data_prep.scans.store import read_array
 from data_prep.voxels.record import IMAGE
 from data_prep.voxels.record import LABEL as LABEL_FILE
-from data_prep.voxels.store import read_array
 
 AXES = ("x", "y", "z")
 LABEL = "label"  # the name of the channel that holds classes, which cannot be averaged

@@ -1,7 +1,8 @@
-"""Every way in which a dataset can be wrong: code, severity, what it is, how to mend it.
+"""Every way in which a case can be wrong: code, severity, what it is, how to fix it.
 
 An error leaves the case out, a warning and a note do not. The codes: 1 the file, 2 its geometry,
-3 its intensities, 4 the label, 5 the dataset's names, 6 one case beside the others.
+3 its intensities, 4 the label, 5 the dataset's names, 6 one case beside the others, 7 the run that
+segments it.
 """
 
 from enum import Enum
@@ -11,7 +12,7 @@ Severity = Literal["error", "warning", "note"]
 
 
 class Rule(Enum):
-    """One rule; the value is (code, severity, title, mend)."""
+    """One rule; the value is (code, severity, title, fix)."""
 
     TRUNCATED = ("E101", "error", "file ends early", "copy or download it again")
     EMPTY_FILE = ("E102", "error", "file of zero bytes", "copy or download it again")
@@ -88,8 +89,32 @@ class Rule(Enum):
     NOT_UNDERSTOOD = ("E604", "error", "case that cannot be understood", "export its scans again")
     NO_SCHEME = ("E603", "error", "meaning of the labels unknown", "declare it with --labels")
 
-    def __init__(self, code: str, severity: Severity, title: str, mend: str) -> None:
+    DISK_FULL = (
+        "E701",
+        "error",
+        "disk full",
+        "make room, and give the same command with --continue",
+    )
+    DISK_FAULT = ("E702", "error", "disk does not answer", "check the disk and who may use it")
+    NO_MEMORY = ("E703", "error", "too little memory", "close other programs, or raise --max-ram")
+    NO_DICOM_MASK = ("W704", "warning", "mask not written as DICOM", "use the NIfTI mask")
+    FEW_SEQUENCES = ("W705", "warning", "segmented from fewer sequences", "add the missing ones")
+    REGISTERED = ("W706", "warning", "registered by --coregister", "see whether their edges meet")
+    IN_WINDOWS = ("W707", "warning", "segmented in windows", "free memory, then give --overwrite")
+    UNUSUAL_SIZE = ("W708", "warning", "size unlike the validation's", "calibrate on such cases")
+    UNCALIBRATED = (
+        "N709",
+        "note",
+        "bundle without calibration",
+        "run monai-kd calibrate on labelled cases",
+    )
+    OPINIONS_DIFFER = ("W710", "warning", "two opinions differ", "do not rely on this mask")
+
+    def __init__(self, code: str, severity: Severity, title: str, fix: str) -> None:
         self.code = code
         self.severity: Severity = severity
         self.title = title
-        self.mend = mend
+        self.fix = fix
+
+
+EMPTY = (Rule.ALL_ZERO, Rule.CONSTANT)  # a sequence without a picture is one that is missing

@@ -1,33 +1,9 @@
-"""What label values mean: the conventions of BraTS by year, of the decathlon, and by name."""
+"""What label values mean: their names, and the regions that are unions of them."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
-from types import MappingProxyType
-
-from data_prep.errors import DatasetError
 
 IGNORED = "ignore"  # nnU-Net's name for voxels that nobody has labelled
-# What a part of a tumour is called in the datasets' own lists; the first that fits is meant, for
-# a name may hold another's: oedema is also "surrounding non-enhancing FLAIR hyperintensity".
-_PARTS = (
-    ("cavity", r"\brc\b|cavity"),
-    ("oedema", r"\bed\b|edema|\bsnfh\b|\bflair\b"),
-    ("core", r"\bncr\b|\bnetc?\b|\bcc\b|necro|non ?enhanc|cystic"),
-    ("enhancing", r"\bet\b|enhanc"),
-    (IGNORED, r"^ignore$"),
-)
-_REGIONS = (
-    ("TC", r"\btc\b|tumou?r core"),
-    ("WT", r"\bwt\b|whole tumou?r"),
-    ("ET", r"\bet\b|(?<!non)(?<!non )enhanc"),
-)
-_REGION_PARTS = {
-    "TC": {"core", "enhancing"},
-    "WT": {"core", "enhancing", "oedema"},
-    "ET": {"enhancing"},
-}
 
 
 @dataclass(frozen=True)
@@ -43,96 +19,19 @@ class LabelScheme:
         return f"{self.name} ({values})"
 
 
-def choose_scheme(name: str) -> LabelScheme:
-    """Return the known scheme of that name."""
-    if name in SCHEMES:
-        return SCHEMES[name]
-    nearest = get_close_matches(name.lower(), SCHEMES, n=1)
-    hint = f"; did you mean {nearest[0]}?" if nearest else ""
-    raise DatasetError(f"no label scheme {name!r}, expected one of {', '.join(SCHEMES)}{hint}")
+def declare_classes(classes: Mapping[int, str]) -> LabelScheme:
+    """Make each class, 0 apart, a region of its own; values of one name are one.
 
-
-def scheme_of_classes(labels: Mapping[int, str]) -> LabelScheme:
-    """Tell the scheme from the names of exclusive classes, 0 being background.
-
-    Names of tumour parts give the regions TC, WT and ET, and a known scheme where it has the same
-    parts at the same values. Other classes are regions of their own.
+    >>> declare_classes({1: "Anterior", 2: "Posterior", 3: "ignore"}).regions
+    {'Anterior': (1,), 'Posterior': (2,)}
     """
-    classes = {value: label for value, label in labels.items() if value != 0}
-    parts = {value: part_of_tumour(label) for value, label in classes.items()}
-    if None in parts.values() or not _REGION_PARTS["WT"] <= set(parts.values()):
-        regions = {label: (value,) for value, label in classes.items()}
-        return _scheme("declared", classes, regions)
-    for known in SCHEMES.values():
-        if parts == {value: part_of_tumour(label) for value, label in known.labels.items()}:
-            return known
-    return _scheme("declared", classes, _tumour_regions(parts))
+    named = [name for name in classes.values() if name.lower() != IGNORED]
+    regions = {name: tuple(v for v in classes if classes[v] == name) for name in named}
+    return LabelScheme("declared", dict(classes), regions)
 
 
-def scheme_of_regions(regions: Mapping[str, tuple[int, ...]]) -> LabelScheme:
+def declare_regions(regions: Mapping[str, tuple[int, ...]]) -> LabelScheme:
     """Take regions as declared; a value is called after the regions that it belongs to."""
-    found = {_region_of_tumour(name) or name: values for name, values in regions.items()}
-    if set(_REGION_PARTS) <= set(found) and len(found) == len(regions):
-        found = {
-            name: found[name]
-            for name in (*_REGION_PARTS, *(n for n in found if n not in _REGION_PARTS))
-        }
-    else:
-        found = dict(regions)
-    values = sorted({value for members in found.values() for value in members})
-    labels = {v: "/".join(name for name in found if v in found[name]) for v in values}
-    return _scheme("declared", labels, {n: v for n, v in found.items() if n != IGNORED})
-
-
-def translate_labels(source: LabelScheme, target: LabelScheme) -> dict[int, int]:
-    """Say which value of `target` stands for each value of `source`: the same part of a tumour."""
-    values = {part_of_tumour(label): value for value, label in target.labels.items()}
-    return {value: values[part_of_tumour(label)] for value, label in source.labels.items()}
-
-
-def part_of_tumour(label: str) -> str | None:
-    """Cavity, oedema, core or enhancing; None if the label names nothing of a tumour."""
-    return _first_that_fits(label, _PARTS)
-
-
-def _region_of_tumour(name: str) -> str | None:
-    return _first_that_fits(name, _REGIONS)
-
-
-def _first_that_fits(name: str, patterns: tuple[tuple[str, str], ...]) -> str | None:
-    words = re.sub(r"[\W_]+", " ", name.lower())
-    return next((kind for kind, pattern in patterns if re.search(pattern, words)), None)
-
-
-def _tumour_regions(parts: Mapping[int, str | None]) -> dict[str, tuple[int, ...]]:
-    return {
-        region: tuple(sorted(value for value, part in parts.items() if part in members))
-        for region, members in _REGION_PARTS.items()
-    }
-
-
-def _scheme(
-    name: str, labels: Mapping[int, str], regions: Mapping[str, tuple[int, ...]]
-) -> LabelScheme:
-    return LabelScheme(name, dict(labels), dict(regions))  # a proxy would not pickle
-
-
-def _brats(name: str, labels: Mapping[int, str]) -> LabelScheme:
-    parts = {value: part_of_tumour(label) for value, label in labels.items()}
-    return _scheme(name, labels, _tumour_regions(parts))
-
-
-BRATS2021 = _brats("brats2021", {1: "necrotic core", 2: "oedema", 4: "enhancing tumour"})
-BRATS2023 = _brats("brats2023", {1: "necrotic core", 2: "oedema", 3: "enhancing tumour"})
-BRATS2024 = _brats(
-    "brats2024",
-    {1: "non-enhancing tumour core", 2: "oedema", 3: "enhancing tumour", 4: "resection cavity"},
-)
-BRATS2024_PED = _brats(
-    "brats2024-ped",
-    {1: "enhancing tumour", 2: "non-enhancing tumour", 3: "cystic component", 4: "oedema"},
-)
-MSD = _brats("msd", {1: "oedema", 2: "non-enhancing tumour", 3: "enhancing tumour"})
-SCHEMES: Mapping[str, LabelScheme] = MappingProxyType(
-    {scheme.name: scheme for scheme in (BRATS2021, BRATS2023, BRATS2024, BRATS2024_PED, MSD)}
-)
+    values = sorted({value for members in regions.values() for value in members})
+    labels = {v: "/".join(name for name in regions if v in regions[name]) for v in values}
+    return LabelScheme("declared", labels, {n: v for n, v in regions.items() if n != IGNORED})

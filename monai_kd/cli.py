@@ -7,6 +7,7 @@ from importlib import import_module
 from types import MappingProxyType
 
 from data_prep.command_line import INTERRUPTED, run_command
+from monai_kd.version import tool_name
 
 # Where each command adds itself; only the one that is named is loaded, for some load for seconds.
 COMMANDS = MappingProxyType(
@@ -31,8 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _load_parser(given: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="monai-kd", description="Distilled segmentation of 3D medical images."
+        prog="monai-kd", description="Distilled segmentation of medical images."
     )
+    parser.add_argument("--version", action="version", version=tool_name())
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     named = [name for name in given[:1] if name in COMMANDS]
     for name in named or COMMANDS:

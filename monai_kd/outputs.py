@@ -19,8 +19,8 @@ class Task(NamedTuple):
     covers. Those of `regions` may overlap (sigmoid); those of `classes` exclude one another and
     have the background first (softmax); `classification` says one class of a whole image.
 
-    >>> hippocampus = {"background": (0,), "Anterior": (1,), "Posterior": (2,)}
-    >>> len(Task("classes", 3, ("MRI",), hippocampus).outputs)
+    >>> halves = {"background": (0,), "Anterior": (1,), "Posterior": (2,)}
+    >>> len(Task("classes", 3, ("MRI",), halves).outputs)
     3
     """
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
+from data_prep.brats.sequences import CLEAREST_EDGES
 from data_prep.checks.coarse import CoarseCase, Image, Mask, erode
 from data_prep.checks.geometry import Fault
 from data_prep.rules import Rule
@@ -20,7 +21,6 @@ FARTHEST_MM = 1.5  # of the median part: a rotation that moves brain by 5 mm mov
 LEAST_GAIN = 0.03  # of the correlation, by the offset
 FEWEST_CELLS = 500
 STEEPEST = 4.0  # standard deviations: a few bright vessels must not outweigh the rest
-REFERENCES = ("t1", "t1ce", "t2", "flair")  # t1 has clear edges and shares them with the others
 PARTS_AXES = (1, 2, 3)
 
 
@@ -58,7 +58,7 @@ def measure_offsets(coarse: CoarseCase) -> dict[str, float]:
 
 
 def _choose_reference(coarse: CoarseCase) -> str:
-    known = [name for name in REFERENCES if name in coarse.images]
+    known = [name for name in CLEAREST_EDGES if name in coarse.images]
     return known[0] if known else next(iter(coarse.images))
 
 

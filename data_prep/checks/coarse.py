@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data_prep.checks.comparisons import Placed
+from data_prep.scans.crop import find_box
 from data_prep.scans.memory import in_memory_order, memory_order
 
 CELLS = 60_000  # about as many are kept of the box that holds all that is not 0
@@ -80,15 +81,11 @@ def erode(mask: Mask) -> Mask:
 
 
 def _find_box(views: tuple[npt.NDArray[Any], ...]) -> tuple[slice, ...]:
-    seen = np.any([view[::SEEK, ::SEEK, ::SEEK] != 0 for view in views], axis=0)
-    if not seen.any():
-        return tuple(slice(0, side) for side in views[0].shape)
-    box = []
-    for axis, side in enumerate(views[0].shape):
-        others = tuple(other for other in range(3) if other != axis)
-        low, high = np.flatnonzero(seen.any(axis=others))[[0, -1]] * SEEK
-        box.append(slice(max(0, int(low) - SEEK), min(side, int(high) + SEEK + 1)))
-    return tuple(box)
+    seen = find_box([view[::SEEK, ::SEEK, ::SEEK] for view in views])
+    return tuple(
+        slice(max(0, (part.start - 1) * SEEK), min(side, part.stop * SEEK + 1))
+        for part, side in zip(seen, views[0].shape, strict=True)
+    )
 
 
 def _average(view: npt.NDArray[Any], step: int) -> Image:

@@ -9,16 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from data_prep.checks.geometry import Fault, write_mm, write_shape
-from data_prep.checks.intensities import take_sample
 from data_prep.rules import Rule
 from data_prep.scans.grid import TOLERANCE_MM, Grid, Matrix, turn_to_ras
-from data_prep.scans.memory import in_memory_order, memory_order
+from data_prep.scans.memory import in_memory_order
 from data_prep.scans.scan import Scan
 
 LEAST_OVERLAP = 0.5  # of the smaller field of view
 MOST_OUTSIDE = 0.5  # of the labelled voxels
-FEWEST_BRAIN_VOXELS = 1000
-CLEAR_MARGIN = 0.05  # of a correlation: between t1ce and flair, tumours blur the difference
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,9 +33,9 @@ def place(scan: Scan) -> Placed:
 
 def grid_faults(images: Mapping[str, Placed]) -> Iterator[tuple[str, Fault]]:
     """Compare each modality's grid with that of the first."""
-    reference, *others = images
-    for modality in others:
-        fault = _compare_grids(reference, images[reference], images[modality])
+    names = list(images)
+    for modality in names[1:]:
+        fault = _compare_grids(names[0], images[names[0]], images[modality])
         if fault is not None:
             yield modality, fault
 
@@ -51,26 +48,6 @@ def same_modality_faults(images: Mapping[str, Placed]) -> Iterator[tuple[str, Fa
         alike = first.shape == second.shape and np.array_equal(first[middle], second[middle])
         if alike and np.array_equal(first, second):
             yield later, (Rule.SAME_MODALITY, f"{later} holds the same voxels as {earlier}")
-
-
-def swap_fault(images: Mapping[str, Placed]) -> Fault | None:
-    """Tell whether modalities look as if they had changed names.
-
-    Fluid is bright on t2 alone, so t2 is less like t1 than flair is; and t1ce, being t1 with
-    contrast agent, is more like t1 than flair is.
-    """
-    names = ("t1", "t1ce", "t2", "flair")
-    order, _ = memory_order(images["t1"].values)  # the same voxels as in any other order of axes
-    samples = {name: take_sample(images[name].values.transpose(order)) for name in names}
-    brain = np.all([sample != 0 for sample in samples.values()], axis=0)
-    if brain.sum() < FEWEST_BRAIN_VOXELS:
-        return None
-    matrix = np.corrcoef([sample[brain].astype(np.float64) for sample in samples.values()])
-    likeness = dict(zip(samples, matrix[0].tolist(), strict=True))
-    seen = ", ".join(f"{likeness[name]:.2f} with {name}" for name in ("t1ce", "flair", "t2"))
-    if likeness["t2"] > likeness["flair"] or likeness["flair"] > likeness["t1ce"] + CLEAR_MARGIN:
-        return Rule.SWAPPED, f"t1 correlates {seen}; expected in falling order"
-    return None
 
 
 def label_place_fault(label: Placed, images: Mapping[str, Placed]) -> Fault | None:

@@ -13,6 +13,7 @@ from itertools import permutations
 import numpy as np
 import numpy.typing as npt
 
+from data_prep.brats.sequences import ENHANCED, LIKENESS, LIKENESS_OF_THREE, PLAIN
 from data_prep.checks.coarse import CoarseCase
 from data_prep.checks.geometry import Fault
 from data_prep.rules import Rule
@@ -21,9 +22,7 @@ FEWEST_CELLS = 500
 MOST_CELLS = 6000  # more make it slower, not surer
 CLEAR_MARGIN = 0.2  # by which other names must fit better: 2 % of good phantoms reach it
 ONE_SCAN = 0.99  # correlation of two copies of a scan
-LIKENESS = (("t1ce", "t1", 1.0), ("t1ce", "t2", -1.0), ("t1", "t2", -1.0), ("t2", "flair", 1.0))
-LIKENESS_OF_THREE = (("t1ce", "t2", -1.0), ("t1", "t2", -1.0), ("t2", "flair", -1.0))
-ENHANCED, PLAIN, ENHANCEMENT_WEIGHT = "t1ce", "t1", 2.0
+ENHANCEMENT_WEIGHT = 2.0
 GROUPS = 12  # of cells alike in brightness
 TAIL = 1.0  # per cent of the cells
 

@@ -8,10 +8,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from data_prep.case import Case, Dataset
-from data_prep.checks.comparisons import place
 from data_prep.checks.geometry import write_mm, write_shape
 from data_prep.checks.inspection import inspect_case, merge_alike
-from data_prep.findings import SEVERITIES, WHOLE_DATASET, Finding, errors_of, spoilt_cases
+from data_prep.findings import (
+    WHOLE_DATASET,
+    Finding,
+    errors_of,
+    gravest_first,
+    spoilt_cases,
+)
 from data_prep.parallel import map_in_parallel
 from data_prep.rules import Rule
 from data_prep.scans.grid import Grid
@@ -75,9 +80,8 @@ def check_dataset(dataset: Dataset, *, workers: int | None = None) -> CheckRepor
     )
     found = [finding for summary in summaries for finding in summary.findings]
     found += [*dataset.findings, *_compare_cases(dataset, summaries)]
-    found.sort(key=lambda finding: SEVERITIES.index(finding.rule.severity))
     hashes = {path: digest for summary in summaries for path, digest in summary.hashes.items()}
-    return CheckReport(dataset, tuple(found), hashes)
+    return CheckReport(dataset, gravest_first(found), hashes)
 
 
 def summarise_case(case: Case, *, dataset: Dataset) -> CaseSummary:
@@ -89,7 +93,7 @@ def summarise_case(case: Case, *, dataset: Dataset) -> CaseSummary:
         inspection.findings,
         inspection.hashes,
         inspection.label_counts,
-        grid=None if first is None else place(first).grid,
+        grid=None if first is None else first.grid,
     )
 
 

@@ -5,21 +5,21 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from data_prep.case import MODALITIES, Case, Dataset, ImageFile
+from data_prep.brats.sequences import is_brain_study
+from data_prep.case import Case, Dataset, ImageFile
+from data_prep.checks.appearance import appearance_faults
 from data_prep.checks.comparisons import (
-    Placed,
     grid_faults,
     label_place_fault,
     place,
     same_modality_faults,
-    swap_fault,
 )
 from data_prep.checks.geometry import Fault, geometry_faults, write_shape
 from data_prep.checks.intensities import intensity_faults, type_faults
 from data_prep.checks.labels import count_values, label_faults
-from data_prep.findings import Finding, spoilt_cases
+from data_prep.findings import Finding, errors_of, spoilt_cases
 from data_prep.rules import Rule
-from data_prep.scans.scan import Scan, ScanError, read_scan
+from data_prep.scans import Scan, ScanError, read_scan
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,17 @@ class Inspection:
         return not spoilt_cases(self.findings)
 
 
-def inspect_case(case: Case, *, dataset: Dataset, threads: int = 1) -> Inspection:
+def inspect_case(
+    case: Case, *, dataset: Dataset, threads: int = 1, looks: bool = True
+) -> Inspection:
     """Read all files of `case` to their last byte and check them one by one, then together.
+
+    The sequences of a brain are judged by their `looks` as well: who moves them first, does so
+    later.
 
     `threads` of them are read and looked through at once: for one case that somebody waits for.
     """
-    inspector = _Inspector(case, dataset, threads)
+    inspector = _Inspector(case, dataset, threads, looks)
     try:
         return inspector.inspect()
     except Exception as error:  # one case that nobody foresaw must not end all others
@@ -72,11 +77,12 @@ def merge_alike(findings: Sequence[Finding]) -> list[Finding]:
 class _Inspector:
     """What has been read and found of one case so far."""
 
-    def __init__(self, case: Case, dataset: Dataset, threads: int) -> None:
+    def __init__(self, case: Case, dataset: Dataset, threads: int, looks: bool) -> None:
         self.case = case
         self.dataset = dataset
         self.threads = threads
-        self.stripped = set(dataset.modalities) <= set(MODALITIES)
+        self.stripped = is_brain_study(dataset.modalities)
+        self.looks = looks and self.stripped
         self.findings: list[Finding] = []
         self.opened: dict[Path, Scan | ScanError] = {}
         self.files: dict[Path, Scan | None] = {}
@@ -148,7 +154,10 @@ class _Inspector:
 
     def _compare(self, scans: Mapping[str, Scan], label: Scan | None) -> None:
         images = {name: place(scan) for name, scan in scans.items()}
-        for name, fault in _image_faults(images):
+        faults = [*grid_faults(images), *same_modality_faults(images)]
+        if self.looks and not (_spoil([f for _, f in faults]) or errors_of(self.findings)):
+            faults += appearance_faults(images)
+        for name, fault in faults:
             self._note(self.case.images[name].path, [fault])
         fault_of_label = label_place_fault(place(label), images) if label and images else None
         if self.case.label is not None and fault_of_label is not None:
@@ -192,19 +201,6 @@ def _header_faults(volume: Scan, channel: int | None = None) -> Iterator[Fault]:
         return
     yield from type_faults(volume)
     yield from geometry_faults(volume)
-
-
-def _image_faults(images: Mapping[str, Placed]) -> Iterator[tuple[str, Fault]]:
-    if len(images) < 2:
-        return
-    apart = list(grid_faults(images))
-    yield from apart
-    same = list(same_modality_faults(images))
-    yield from same
-    if not (apart or same) and set(MODALITIES) <= set(images):
-        swap = swap_fault(images)
-        if swap is not None:
-            yield "t1ce", swap
 
 
 def _spoil(faults: list[Fault]) -> bool:

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from data_prep.brats.labels import SCHEMES
 from data_prep.checks.geometry import Fault
 from data_prep.rules import Rule
-from data_prep.schemes import SCHEMES, LabelScheme
+from data_prep.schemes import LabelScheme
 
 MOST_VALUES = 256  # TotalSegmentator has 117 classes
 

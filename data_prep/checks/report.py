@@ -109,9 +109,9 @@ def _as_record(finding: Finding) -> dict[str, str]:
     rule = finding.rule
     return {
         "code": rule.code,
-        "severity": rule.severity,
+        "severity": finding.severity,
         "case": finding.case,
         "file": finding.file,
         "detail": finding.detail,
-        "mend": rule.mend,
+        "mend": rule.fix,
     }

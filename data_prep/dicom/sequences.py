@@ -1,13 +1,13 @@
 """Which sequence a series is: by what it is called, and by its times and contrast agent."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
+from data_prep.brats.sequences import ENHANCED, PLAIN, contrast_of_series, kind_of_series
 from data_prep.dicom.files import read_text
 from data_prep.dicom.frames import find_item
 
@@ -22,23 +22,6 @@ _DERIVED = (
     r"ADC|FA|TRACEW|DIFFUSION|PERFUSION|R?CB[FV]|MTT|TTP|MOSAIC|MIP|PROJECTION IMAGE|SUBTRACTION|"
     r"PHASE MAP|SCREEN SAVE"
 )
-_KINDS: Mapping[str, str] = MappingProxyType(
-    {
-        "t1": r"\bt1|\bmp ?rage|\bbravo\b|\bf?spgr\b|\btfl3d",
-        "t2": r"\bt2(?!f)",
-        "flair": r"flair|\btirm\b|dark ?fluid|\bda ?fl\b|\bt2f\b",
-    }
-)
-_NOT_OF_CONTRAST = r"\b(pre|post) ?(op\w*|surg\w*|rt|rx|chemo\w*|radi\w*|treat\w*)\b"
-_WITHOUT = (
-    r"\b(pre|w ?o|without|non?|sans|ohne|nativ\w*|unenhanced|plain)\b"
-    r"( ?(contrast\w*|gd|gad\w*|km|ce?|cm)\b)?|\bnon? ?contrast\b|\bt1w?n\b"
-)
-_WITH = (
-    r"\+ ?(c|gd|gad\w*|km)\b|\bc ?\+|\bt1 ?w?(c|ce|gd|gad\w*|post|km)\b|"
-    r"\b(ce|gd|gad\w*|post\w*|contrast\w*|km|mdc|cm|enhanced|dotarem|prohance)\b"
-)
-_BOTH = r"\bw( and)? w ?o\b"
 _NO_AGENT = frozenset(("", "0", "no", "none", "n", "na", "n/a", "nein", "without", "unknown"))
 _FLUID_NULL_MS = 1500.0  # inversion from which fluid is dark; with T1 weighting it is shorter
 _SHORT_ECHO_MS, _LONG_ECHO_MS = 30.0, 60.0
@@ -124,35 +107,23 @@ def _name_of(header: Any) -> tuple[str, str]:
     """The first of its names that tells a kind, and that kind; the description if none does."""
     names = [_words(read_text(header, keyword)) for keyword in _NAMES]
     for name in names:
-        kind = _kind_called(name)
+        kind = kind_of_series(name)
         if kind:
             return name, kind
     return names[0], ""
 
 
-def _kind_called(name: str) -> str:
-    kinds = [kind for kind, pattern in _KINDS.items() if re.search(pattern, name)]
-    if kinds == ["t1", "flair"]:  # a T1 that nulls fluid
-        return "t1"
-    if kinds == ["t2", "flair"]:
-        return "flair"
-    return kinds[0] if len(kinds) == 1 else ""
-
-
 def _by_contrast(kind: str, name: str, header: Any) -> tuple[tuple[str, ...], str]:
     """Part t1 into t1 and t1ce; other kinds stay what they are, with contrast agent or without."""
-    if kind != "t1":
+    if kind != PLAIN:
         return (kind,), ""
-    told = f"{name} {_words(read_text(header, 'SeriesDescription'))}"
-    told = re.sub(_NOT_OF_CONTRAST, " ", told)
-    rest = re.sub(_WITHOUT, " ", told)
-    without = rest != told
-    with_agent = re.search(_WITH, rest) is not None or re.search(_BOTH, told) is not None
+    words = f"{name} {_words(read_text(header, 'SeriesDescription'))}"
+    without, with_agent = contrast_of_series(words)
     agent = _agent(header)
     if without and (with_agent or agent):
         seen = f"ContrastBolusAgent {agent!r}" if agent else "by another word with it"
-        return ("t1", "t1ce"), f"called t1 without contrast agent, but {seen}"
-    return (("t1ce",) if with_agent or agent else ("t1",)), ""
+        return (PLAIN, ENHANCED), f"called {PLAIN} without contrast agent, but {seen}"
+    return ((ENHANCED,) if with_agent or agent else (PLAIN,)), ""
 
 
 def _agent(header: Any) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import nibabel
 
-from data_prep.case import MODALITIES
+from data_prep.brats.sequences import SEQUENCES
 from data_prep.dicom.files import COPY_AGAIN, MrImage, find_images, printable, read_text
 from data_prep.dicom.frames import read_frames
 from data_prep.dicom.sequences import Recognition, recognise_sequence
@@ -143,8 +143,8 @@ def _group(images: Iterable[MrImage]) -> list[Series]:
 
 
 def _choose(folder: Path, all_series: Sequence[Series], sequence: str, wanted: str) -> Series:
-    if sequence not in MODALITIES:
-        raise DatasetError(f"no sequence {sequence!r}, expected one of {', '.join(MODALITIES)}")
+    if sequence not in SEQUENCES:
+        raise DatasetError(f"no sequence {sequence!r}, expected one of {', '.join(SEQUENCES)}")
     names = [
         (series, {series.number, series.uid, series.description.casefold()})
         for series in all_series
@@ -170,7 +170,7 @@ def _recognise(
         if not recognition.sequences
     ]
     found = {}
-    for sequence in MODALITIES:
+    for sequence in SEQUENCES:
         fitting = [s for s, seen in recognised.items() if sequence in seen.sequences]
         if sequence in chosen:
             found[sequence] = chosen[sequence]

@@ -4,19 +4,15 @@ import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from data_prep.case import MODALITIES, ImageFile
+from data_prep.brats.labels import scheme_of_classes
+from data_prep.brats.sequences import ENHANCED, NAMES_BIDS, PLAIN, in_our_order
+from data_prep.case import ImageFile
 from data_prep.errors import DatasetError
 from data_prep.layouts.parts import LABEL, Identity, Part, Reading, ending_of, stem_of
-from data_prep.schemes import LabelScheme, scheme_of_classes
+from data_prep.schemes import LabelScheme
 
-_PATTERNS = {
-    "t1ce": "*_ce-<agent>_T1w",
-    "t1": "*_T1w",
-    "t2": "*_T2w",
-    "flair": "*_FLAIR",
-    LABEL: "*_dseg",
-}
-_SUFFIXES = {"t1w": "t1", "t2w": "t2", "flair": "flair"}
+_PATTERNS = {role: f"*_{name}" for role, name in NAMES_BIDS.items()} | {LABEL: "*_dseg"}
+_SUFFIXES = {name.lower(): role for role, name in NAMES_BIDS.items()}
 _SUFFIXES |= dict.fromkeys(("dseg", "seg", "mask"), LABEL)
 _NOT_TUMOUR = {"brain", "aseg", "aparcaseg", "gm", "wm", "csf"}  # of the healthy anatomy
 
@@ -26,8 +22,7 @@ def read_bids(root: Path, volumes: Sequence[Path]) -> Reading | None:
     anatomical = [v for v in volumes if v.parent.name == "anat" and v.name.startswith("sub-")]
     found = {volume: _read_name(root, volume) for volume in anatomical}
     parts = tuple(part for part in found.values() if part is not None)
-    given = {part.role for part in parts}
-    modalities = tuple(modality for modality in MODALITIES if modality in given)
+    modalities = in_our_order({part.role for part in parts} - {LABEL})
     if not modalities:
         return None
     ending = ending_of(anatomical)
@@ -63,7 +58,7 @@ def _role(entities: Mapping[str, str], suffix: str) -> str | None:
     if role == LABEL:
         described = {entities.get(key, "").lower() for key in ("desc", "label")}
         return None if described & _NOT_TUMOUR else LABEL
-    return "t1ce" if role == "t1" and "ce" in entities else role
+    return ENHANCED if role == PLAIN and "ce" in entities else role
 
 
 def _declared_scheme(root: Path) -> LabelScheme | None:

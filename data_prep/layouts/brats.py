@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_prep.case import GRADES, MODALITIES, UNKNOWN, ImageFile
+from data_prep.brats.labels import BRATS2021, BRATS2023
+from data_prep.brats.sequences import NAMES_2017, NAMES_2023, SEQUENCES
+from data_prep.case import GRADES, UNKNOWN, ImageFile
 from data_prep.errors import DatasetError
 from data_prep.layouts.parts import LABEL, Identity, Part, Reading, ending_of, stem_of
-from data_prep.schemes import BRATS2021, BRATS2023, LabelScheme
+from data_prep.schemes import LabelScheme
 
 
 @dataclass(frozen=True)
@@ -22,18 +24,22 @@ class Naming:
     scheme: LabelScheme
 
 
+def _roles(names: Mapping[str, str]) -> dict[str, str]:
+    return {name: sequence for sequence, name in names.items()} | {"seg": LABEL}
+
+
 NAMINGS = (
     Naming(
         "BraTS 2017-2021",
         "_",
-        {"t1ce": "t1ce", "t1": "t1", "t2": "t2", "flair": "flair", "seg": LABEL},
+        _roles(NAMES_2017),
         r"(BraTS1[789]_.+)_\d{1,2}",
         BRATS2021,
     ),
     Naming(
         "BraTS 2023 and later",
         "-",
-        {"t1c": "t1ce", "t1n": "t1", "t2w": "t2", "t2f": "flair", "seg": LABEL},
+        _roles(NAMES_2023),
         r"(BraTS-[A-Z]+-\d+)-\d{3}",
         BRATS2023,
     ),
@@ -62,7 +68,7 @@ def _read_naming(root: Path, volumes: Sequence[Path], naming: Naming) -> Reading
     ambiguous = any(_PAEDIATRIC in part.identity.name.upper() for part in parts)
     return Reading(
         layout=naming.layout,
-        modalities=MODALITIES,
+        modalities=SEQUENCES,
         patterns={role: f"*{naming.separator}{k}{ending}" for k, role in naming.roles.items()},
         scheme=None if ambiguous else naming.scheme,
         parts=parts,

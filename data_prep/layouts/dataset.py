@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from data_prep.brats.labels import choose_scheme
 from data_prep.case import Dataset
 from data_prep.errors import DatasetError, check_folder
 from data_prep.layouts.bids import read_bids
 from data_prep.layouts.brats import read_brats
 from data_prep.layouts.parts import LABEL, Reading, gather_cases, list_volumes
 from data_prep.layouts.tasks import read_task
-from data_prep.schemes import choose_scheme
 
 _KNOWN = (
     "BraTS (<case>/<case>_t1ce.nii.gz or <case>-t1c.nii.gz, also below HGG/ and LGG/), decathlon "

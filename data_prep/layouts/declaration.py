@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from data_prep.brats.labels import scheme_of_classes, scheme_of_regions
 from data_prep.errors import DatasetError
-from data_prep.schemes import LabelScheme, scheme_of_classes, scheme_of_regions
+from data_prep.schemes import LabelScheme
 
 FILE = "dataset.json"
 

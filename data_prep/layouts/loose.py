@@ -1,10 +1,17 @@
 """Names of scans beyond the known layouts: what clinics call sequences, and numbers of nnU-Net."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from data_prep.case import MODALITIES, Dataset, ImageFile
+from data_prep.brats.sequences import (
+    NAMES_DECATHLON,
+    SEQUENCES,
+    canonical_names,
+    in_our_order,
+    sequence_called,
+)
+from data_prep.case import Dataset, ImageFile
 from data_prep.errors import DatasetError
 from data_prep.layouts.declaration import read_declaration
 from data_prep.layouts.parts import (
@@ -16,18 +23,10 @@ from data_prep.layouts.parts import (
     list_volumes,
     stem_of,
 )
-from data_prep.layouts.tasks import canonical_names
 
 BY_NAME = "sequences by name"
 _NUMBERED = re.compile(r"(.+)_(\d{4})")
-_DECATHLON = (re.compile(r"BRATS_\d+", re.IGNORECASE), ("flair", "t1", "t1ce", "t2"))
-_CONTRAST = {"c", "ce", "gd", "gad", "gadolinium", "km", "post", "postcontrast", "contrast"}
-_SEQUENCES: Mapping[str, set[str]] = {
-    "flair": {"flair", "t2f", "t2flair"},
-    "t1ce": {"t1ce", "t1c", "t1gd", "t1gad", "t1post", "t1wce", "t1km"},
-    "t1": {"t1", "t1w", "t1n", "t1pre", "mprage"},
-    "t2": {"t2", "t2w"},
-}
+_DECATHLON = (re.compile(r"BRATS_\d+", re.IGNORECASE), tuple(NAMES_DECATHLON))
 
 
 def find_loosely(folder: Path, order: Sequence[str] | None) -> Dataset | None:
@@ -55,15 +54,7 @@ def name_channels(file: Path, order: Sequence[str] | None) -> tuple[str, ...]:
 
 def name_sequence(file: Path) -> str | None:
     """Tell the sequence from the words of a name; None where it names none, or two."""
-    words = set(re.sub(r"[\W_]+", " ", stem_of(file).lower()).split())
-    found = {name for name, known in _SEQUENCES.items() if words & known}
-    if found == {"t1"} and words & _CONTRAST:
-        return "t1ce"
-    if "flair" in found:
-        found -= {"t2"}  # as in t2_flair
-    if "t1ce" in found:
-        found -= {"t1"}
-    return found.pop() if len(found) == 1 else None
+    return sequence_called(re.sub(r"[\W_]+", " ", stem_of(file).lower()).split())
 
 
 def _read_files_of_task(
@@ -97,15 +88,11 @@ def _read_words(folder: Path, volumes: Sequence[Path]) -> Reading | None:
         place = (folder / volume).parent
         identity = Identity(place.name, volume.parent.as_posix(), place.name)
         parts.append(Part(identity, sequence, ImageFile(folder / volume)))
-    return _reading(BY_NAME, MODALITIES, parts, strays) if parts else None
+    return _reading(BY_NAME, SEQUENCES, parts, strays) if parts else None
 
 
 def _reading(
     layout: str, names: Sequence[str], parts: Sequence[Part], strays: Sequence[Path] = ()
 ) -> Reading:
-    modalities = (
-        *(m for m in MODALITIES if m in names),
-        *(m for m in names if m not in MODALITIES),
-    )
     patterns = {name: f"*{name}*" for name in (*names, LABEL)}
-    return Reading(layout, modalities, patterns, None, tuple(parts), tuple(strays))
+    return Reading(layout, in_our_order(names), patterns, None, tuple(parts), tuple(strays))

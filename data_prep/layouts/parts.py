@@ -11,11 +11,12 @@ from types import MappingProxyType
 from data_prep.case import UNKNOWN, Case, ImageFile
 from data_prep.findings import Finding, spoilt_cases
 from data_prep.rules import Rule
+from data_prep.scans.reading import ENDINGS
 from data_prep.schemes import LabelScheme
 
 LABEL = "label"
-_ENDINGS = (".nii.gz", ".nii", ".hdr", ".hdr.gz")  # a pair's header stands for both its files
-_ENDING = re.compile(r"\.(nii|hdr|img)(\.gz)?$", re.IGNORECASE)
+_ANY = "|".join(map(re.escape, (*ENDINGS, ".img", ".img.gz")))  # the other half of a pair, too
+_ENDING = re.compile(f"({_ANY})$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Reading:
 
 
 def list_volumes(root: Path) -> list[Path]:
-    """List the NIfTI files below `root`, relative to it, in order; hidden ones are left out."""
+    """List the scans below `root`, relative to it, in order; hidden ones are left out."""
     found, seen = [], set()
     for folder, inner, files in os.walk(root, followlinks=True):
         if os.path.realpath(folder) in seen:  # a link led back here
@@ -65,19 +66,19 @@ def list_volumes(root: Path) -> list[Path]:
         seen.add(os.path.realpath(folder))
         inner[:] = sorted(name for name in inner if not name.startswith("."))
         visible = (name for name in files if not name.startswith("."))
-        found += [Path(folder, name) for name in visible if name.lower().endswith(_ENDINGS)]
+        found += [Path(folder, name) for name in visible if name.lower().endswith(ENDINGS)]
     return sorted(path.relative_to(root) for path in found)
 
 
 def stem_of(volume: Path) -> str:
-    """The name without .nii, or .hdr or .img of a pair, and .gz."""
+    """The name without the ending of its format, as .nii.gz."""
     return _ENDING.sub("", volume.name)
 
 
 def ending_of(volumes: Sequence[Path]) -> str:
     """The ending of most of the files."""
     found = [match[0].lower() for volume in volumes if (match := _ENDING.search(volume.name))]
-    return max(_ENDINGS, key=found.count)
+    return max(ENDINGS, key=found.count)
 
 
 def gather_cases(

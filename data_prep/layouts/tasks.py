@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from data_prep.case import MODALITIES, ImageFile
+from data_prep.brats.sequences import canonical_names, in_our_order
+from data_prep.case import ImageFile
 from data_prep.errors import DatasetError
 from data_prep.findings import Finding
 from data_prep.layouts.declaration import FILE, read_declaration
@@ -17,12 +18,6 @@ from data_prep.rules import Rule
 _PLACES = {"imagestr": "imagesTr", "labelstr": "imagesTr"}
 _PLACES |= {"imagests": "imagesTs", "labelsts": "imagesTs"}
 _NUMBER = re.compile(r"(?<=.)_\d{4}$")
-_CANONICAL = {
-    "t1ce": ("t1ce", "t1c", "t1gd", "t1gad", "t1 gd", "t1 ce", "t1wce", "t1w ce"),
-    "t1": ("t1", "t1w", "t1n"),
-    "t2": ("t2", "t2w"),
-    "flair": ("flair", "t2f", "t2flair", "t2 flair"),
-}
 
 
 def read_task(root: Path, volumes: Sequence[Path], order: Sequence[str] | None) -> Reading | None:
@@ -40,7 +35,7 @@ def read_task(root: Path, volumes: Sequence[Path], order: Sequence[str] | None) 
     known = set(listed.values()) or {part.identity for part in parts}
     return Reading(
         layout="nnU-Net" if numbered else "decathlon",
-        modalities=tuple(sorted(names, key=_rank)),
+        modalities=in_our_order(names),
         patterns=_patterns(names, numbered, ending_of(members)),
         scheme=declaration.scheme,
         parts=tuple(part for part in parts if part.identity in known),
@@ -80,19 +75,6 @@ def _checked_order(
             f"them in {FILE} or by order; give each its own name, such as --order t1,t1ce,t2,flair"
         )
     return names
-
-
-def canonical_names(declared: Sequence[str]) -> tuple[str, ...]:
-    """Use our names for a brain's modalities, where all are known; else their own."""
-    words = [re.sub(r"[\W_]+", " ", name.lower()).strip() for name in declared]
-    known = {alias: name for name, aliases in _CANONICAL.items() for alias in aliases}
-    ours = tuple(known[word] for word in words if word in known)
-    return ours if len(set(ours)) == len(declared) else tuple(declared)
-
-
-def _rank(modality: str) -> int:
-    """Ours come in our order; others stay in the order of their channels, for sorting is stable."""
-    return MODALITIES.index(modality) if modality in MODALITIES else len(MODALITIES)
 
 
 def _parts(root: Path, volume: Path, names: Sequence[str], numbered: bool) -> Iterator[Part]:

@@ -7,12 +7,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from data_prep.case import MODALITIES
+from data_prep.brats.sequences import SEQUENCES
 from data_prep.phantom.anatomy import Anatomy
 from data_prep.phantom.fields import Volume, shape_of, smooth_field
 from data_prep.phantom.tumour import Tumour
 
-# Signal relative to white matter on T1, in the order of MODALITIES: t1ce, t1, t2, flair.
+# Signal relative to white matter on T1, in the order of SEQUENCES: t1ce, t1, t2, flair.
 SIGNAL: Mapping[str, tuple[float, float, float, float]] = MappingProxyType(
     {
         "fluid": (0.25, 0.25, 1.00, 0.16),
@@ -45,7 +45,7 @@ def render(
     spread, noise = difficulty * TISSUE_SPREAD, difficulty * np.array(NOISE)
     return {
         modality: _scan(rng, _paint(rng, layers, index, spread), anatomy.brain, noise)
-        for index, modality in enumerate(MODALITIES)
+        for index, modality in enumerate(SEQUENCES)
     }
 
 

@@ -13,25 +13,24 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from data_prep.case import MODALITIES
-from data_prep.errors import DatasetError
-from data_prep.phantom.case import PhantomCase
-from data_prep.schemes import (
+from data_prep.brats.labels import (
     BRATS2021,
     BRATS2023,
     BRATS2024,
     MSD,
-    LabelScheme,
     part_of_tumour,
     translate_labels,
 )
+from data_prep.brats.sequences import NAMES_2017, NAMES_2023, NAMES_BIDS, NAMES_DECATHLON, SEQUENCES
+from data_prep.errors import DatasetError
+from data_prep.phantom.case import PhantomCase
+from data_prep.schemes import LabelScheme
 
 SEG = "seg"
 CAVITY_RADIUS = 0.08  # as a share of the shortest side
-_FOUR = {"t1ce": "t1ce", "t1": "t1", "t2": "t2", "flair": "flair", SEG: SEG}
-_LATER = {"t1ce": "t1c", "t1": "t1n", "t2": "t2w", "flair": "t2f", SEG: SEG}
-_BIDS = {"t1ce": "ce-gadolinium_T1w", "t1": "T1w", "t2": "T2w", "flair": "FLAIR"}
-_MSD_CHANNELS = {"flair": "FLAIR", "t1": "T1w", "t1ce": "t1gd", "t2": "T2w"}
+_FOUR = {**NAMES_2017, SEG: SEG}
+_LATER = {**NAMES_2023, SEG: SEG}
+_BIDS = {kind: name.replace("<agent>", "gadolinium") for kind, name in NAMES_BIDS.items()}
 _NNUNET_CHANNELS = {"t1": "T1", "t1ce": "T1ce", "t2": "T2", "flair": "FLAIR"}
 
 Files = Mapping[str, tuple[str, ...]]
@@ -122,7 +121,7 @@ def _numbered(case: PhantomCase) -> str:
 
 def _msd(case: PhantomCase) -> Files:
     name = _numbered(case)
-    return {f"imagesTr/{name}": tuple(_MSD_CHANNELS), f"labelsTr/{name}": (SEG,)}
+    return {f"imagesTr/{name}": tuple(NAMES_DECATHLON), f"labelsTr/{name}": (SEG,)}
 
 
 def _msd_extras(cases: Sequence[PhantomCase], ending: str) -> Mapping[str, str]:
@@ -131,7 +130,7 @@ def _msd_extras(cases: Sequence[PhantomCase], ending: str) -> Mapping[str, str]:
     return _dataset_json(
         name="Phantoms",
         tensorImageSize="4D",
-        modality={str(number): name for number, name in enumerate(_MSD_CHANNELS.values())},
+        modality={str(number): name for number, name in enumerate(NAMES_DECATHLON.values())},
         labels={str(value): name for value, name in labels.items()},
         numTraining=len(files),
         numTest=0,
@@ -158,7 +157,7 @@ def _nnunet_extras(cases: Sequence[PhantomCase], ending: str) -> Mapping[str, st
 def _bids(case: PhantomCase) -> Files:
     subject, visit = f"sub-PHANTOM{case.number + 1:03d}", "ses-1"
     folder, name = f"{subject}/{visit}/anat", f"{subject}_{visit}"
-    images = {f"{folder}/{name}_{_BIDS[kind]}": (kind,) for kind in MODALITIES}
+    images = {f"{folder}/{name}_{_BIDS[kind]}": (kind,) for kind in SEQUENCES}
     return images | {f"derivatives/expert/{folder}/{name}_dseg": (SEG,)}
 
 

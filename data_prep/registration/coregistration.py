@@ -11,17 +11,14 @@ from data_prep.checks.alignment import alignment_faults
 from data_prep.checks.coarse import coarsen
 from data_prep.checks.comparisons import Placed, place
 from data_prep.files import write_bytes
-from data_prep.findings import errors_of
+from data_prep.findings import Finding, LeftOutError, errors_of
 from data_prep.registration.registration import Movement, find_movement, load_simpleitk, move
-from data_prep.rules import Rule
+from data_prep.rules import EMPTY, Rule
 from data_prep.scans.scan import Scan
-from monai_kd.inference.judging.failures import LeftOutError
-from monai_kd.inference.judging.verdict import EMPTY, Reason
 
 ON_OTHER_GRIDS = (Rule.SHAPES_DIFFER, Rule.GRIDS_DIFFER, Rule.OWN_SPACING)
 FARTHEST_MM, LARGEST_DEGREES = 60.0, 45.0  # a head that seems further away is no longer the same
 LEAST_GAIN = 0.002  # of the metric, where the alignment was found to be wrong
-CODE = "W706"
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,22 +30,19 @@ class Coregistration:
     movements: Mapping[str, Movement]
 
     @property
-    def reasons(self) -> list[Reason]:
+    def findings(self) -> list[Finding]:
         """Say of each sequence that it was moved: nobody else has looked at it."""
-        images = self.inspection.case.images
+        case = self.inspection.case
         return [
-            Reason(CODE, "warning", images[name].path.name, self._tell(name, movement))
-            for name, movement in self.movements.items()
+            Finding(Rule.REGISTERED, case.name, case.images[name].path.name, self._say(name, moved))
+            for name, moved in self.movements.items()
         ]
 
-    def _tell(self, name: str, movement: Movement) -> str:
+    def _say(self, name: str, movement: Movement) -> str:
         if not movement.distance_mm and not movement.rotation_degrees:
-            return f"{name} was brought onto the voxels of {self.reference} - look at both"
-        told = f"{movement.distance_mm:.1f} mm and {movement.rotation_degrees:.1f} degrees"
-        return (
-            f"{name} was registered by us to {self.reference}, by {told} - look at both, whether "
-            "their edges meet"
-        )
+            return f"{name} was brought onto the voxels of {self.reference}"
+        by = f"{movement.distance_mm:.1f} mm and {movement.rotation_degrees:.1f} degrees"
+        return f"{name} was registered by us to {self.reference}, by {by}"
 
 
 def coregister(inspection: Inspection, *, modalities: Sequence[str]) -> Coregistration | None:
@@ -110,6 +104,7 @@ def _check(inspection: Inspection, name: str, movement: Movement, *, must_gain: 
     else:
         return
     file = inspection.case.images[name].path.name
-    told = f"{name} cannot be registered (found {seen}) - register it by hand, and look at both"
-    rule = Rule.NOT_ALIGNED
-    raise LeftOutError([Reason(rule.code, "error", file, told)])
+    detail = f"{name} cannot be registered (found {seen})"
+    advice = "register it by hand, and look at both"
+    found = Finding(Rule.NOT_ALIGNED, inspection.case.name, file, detail, "error", advice)
+    raise LeftOutError([found])

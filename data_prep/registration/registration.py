@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from data_prep.errors import DatasetError
 from data_prep.scans.grid import Grid, turn_to_ras
+from data_prep.scans.resampling import resample_linear
 from data_prep.scans.scan import Scan
 
 BINS = 32  # of the joint histogram (Mattes et al. 2003)
@@ -89,14 +90,9 @@ def find_movement(moving: Scan, fixed: Scan) -> Movement:
 
 def move(moving: Scan, movement: Movement, fixed: Scan) -> Scan:
     """Read a scan at the voxels of another, as that one is stored; 0 beyond it."""
-    sitk = load_simpleitk()
-    transform = sitk.AffineTransform(3)
-    transform.SetMatrix(movement.to_moving[:3, :3].ravel().tolist())
-    transform.SetTranslation(movement.to_moving[:3, 3].tolist())
-    target, source = _to_image(sitk, fixed), _to_image(sitk, moving)
-    found = sitk.Resample(source, target, transform, sitk.sitkLinear, 0.0)
-    values = sitk.GetArrayFromImage(found).transpose(2, 1, 0)
-    kind = moving.values.dtype
+    place = Grid(moving.grid.shape, np.linalg.inv(movement.to_moving) @ moving.grid.affine)
+    turned = turn_to_ras(moving.values, moving.affine)
+    values, kind = resample_linear(turned, place, fixed.grid), turned.dtype
     voxels = np.zeros(fixed.voxels.shape, dtype=kind, order="F")
     turned = turn_to_ras(voxels, fixed.affine)  # a view: what is written there, is turned back
     turned[...] = np.round(values) if kind.kind in "iu" else values
@@ -131,10 +127,7 @@ def _one_thread(sitk: Any) -> Iterator[None]:
 def _to_image(sitk: Any, scan: Scan) -> Any:
     values: Floats = np.asarray(turn_to_ras(scan.values, scan.affine), dtype=np.float32)
     image = sitk.GetImageFromArray(np.ascontiguousarray(values.transpose(2, 1, 0)))
-    return _place(image, scan.grid)
-
-
-def _place(image: Any, grid: Grid) -> Any:
+    grid = scan.grid
     image.SetSpacing(grid.spacing_mm.tolist())
     image.SetOrigin(grid.affine[:3, 3].tolist())
     image.SetDirection((grid.affine[:3, :3] / grid.spacing_mm).ravel().tolist())

@@ -1,4 +1,4 @@
-"""Where voxels lie: any scan to right, front, top (RAS), onto one grid, and back again.
+"""Where voxels lie: any scan to right, front, top (RAS), and the grid that a case is brought to.
 
 Axes are permuted and flipped, which loses nothing; only a spacing, a shear or another scan's grid
 that differs makes anything be interpolated. An oblique scan keeps its axes.
@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy
 from nibabel.affines import apply_affine, from_matvec
 from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 
@@ -20,11 +19,8 @@ from data_prep.errors import DatasetError
 Matrix = npt.NDArray[np.float64]
 Shape = tuple[int, int, int]
 
-NEAREST, LINEAR = 0, 1  # orders of interpolation: for labels, for images
 MAX_VOXELS = 2**29  # of a resampled volume
 TOLERANCE_MM = 1e-3  # grids whose corners lie closer than this are one grid
-TIE = 1e-6  # voxels
-ROUNDING = 1e-4  # of the mean magnitude: what interpolation may make of nothing
 LARGEST_COSINE = 1e-3  # between axes that count as perpendicular
 
 
@@ -71,8 +67,10 @@ class Grid:
 def choose_grid(shape: Shape, affine: Matrix, *, spacing_mm: tuple[float, ...] | None) -> Grid:
     """Return the RAS grid for a scan: its own where its spacing is `spacing_mm` or that is None.
 
-    Otherwise a grid along the same axes from the same first voxel on. Inference follows the same
-    rule, so that it sees the image that training saw.
+    Otherwise a grid along the same axes from the same first voxel on.
+
+    >>> choose_grid((10, 10, 5), np.diag([1.0, 1, 2, 1]), spacing_mm=(1, 1, 1)).shape
+    (10, 10, 9)
     """
     own = grid_of(shape, affine)
     wanted = own.spacing_mm if spacing_mm is None else np.asarray(spacing_mm, dtype=np.float64)
@@ -98,7 +96,12 @@ def grid_of(shape: Shape, affine: Matrix) -> Grid:
 
 
 def turn_to_ras(array: npt.NDArray[Any], affine: Matrix) -> npt.NDArray[Any]:
-    """Return a view whose axes run to the right, the front and the top, as nearly as they can."""
+    """Return a view whose axes run to the right, the front and the top, as nearly as they can.
+
+    >>> to_the_left = np.diag([-1.0, 1, 1, 1])
+    >>> turn_to_ras(np.arange(3).reshape(3, 1, 1), to_the_left).ravel().tolist()
+    [2, 1, 0]
+    """
     turned = apply_orientation(array, _orientation(affine))
     return np.asarray(turned)
 
@@ -111,43 +114,6 @@ def _orientation(affine: Matrix) -> npt.NDArray[Any]:
 def _orientation_of(affine: bytes) -> npt.NDArray[Any]:
     orientation: npt.NDArray[Any] = io_orientation(np.frombuffer(affine).reshape(4, 4))
     return orientation
-
-
-def to_grid(array: npt.NDArray[Any], affine: Matrix, grid: Grid, order: int) -> npt.NDArray[Any]:
-    """Bring a scan, as it is stored, onto `grid`: a view of it if no voxel has to move."""
-    own = grid_of((array.shape[0], array.shape[1], array.shape[2]), affine)
-    return _resample(turn_to_ras(array, affine), own, grid, order)
-
-
-def from_grid(
-    array: npt.NDArray[Any], grid: Grid, original_shape: Shape, original_affine: Matrix
-) -> npt.NDArray[Any]:
-    """Bring labels on `grid` back to the voxels of a scan as it is stored; 0 beyond the grid."""
-    original = np.zeros(original_shape, array.dtype)
-    turned = turn_to_ras(original, original_affine)  # a view: what is written there, is turned back
-    turned[...] = _resample(array, grid, grid_of(original_shape, original_affine), NEAREST)
-    return original
-
-
-def _resample(array: npt.NDArray[Any], own: Grid, grid: Grid, order: int) -> npt.NDArray[Any]:
-    """Read `array` where the voxels of `grid` lie; images become float32, beyond them is 0."""
-    if own.is_same(grid):
-        return array
-    matrix = np.linalg.inv(own.affine) @ grid.affine
-    if order == NEAREST:
-        matrix[:3, 3] -= TIE  # half a voxel beyond the last one is still that one
-    else:  # the outer half of the outermost voxels has that voxel's value
-        array = np.pad(array.astype(np.float32), 1, mode="edge")
-        matrix[:3, 3] += 1
-    resampled = np.asarray(
-        scipy.ndimage.affine_transform(
-            array, matrix, output_shape=grid.shape, order=order, mode="grid-constant"
-        )
-    )
-    if order == LINEAR:
-        size = np.abs(resampled)
-        resampled[size <= ROUNDING * size.mean()] = 0
-    return resampled
 
 
 def _nearest_rotation(axes: Matrix) -> Matrix:

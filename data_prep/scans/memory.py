@@ -20,6 +20,10 @@ def in_memory_order(reference: Array, *others: Array) -> tuple[Array, ...]:
 
 
 def memory_order(array: Array) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the axes from the outermost inwards, and for each axis 1 or, if it runs down, -1."""
+    """Return the axes from the outermost inwards, and for each axis 1 or, if it runs down, -1.
+
+    >>> memory_order(np.zeros((2, 3, 4)).transpose(2, 0, 1)[::-1])
+    ((1, 2, 0), (-1, 1, 1))
+    """
     order = np.argsort(np.abs(array.strides))[::-1]
     return tuple(order.tolist()), tuple(-1 if stride < 0 else 1 for stride in array.strides)

@@ -13,10 +13,9 @@ from data_prep.case import Case, Dataset
 from data_prep.checks.inspection import Inspection, inspect_case, not_understood
 from data_prep.checks.labels import count_values
 from data_prep.findings import Finding
-from data_prep.scans.crop import draw_locations, find_brain
-from data_prep.scans.grid import LINEAR, NEAREST, Grid, choose_grid, to_grid
-from data_prep.scans.normalisation import measure
-from data_prep.scans.scan import Scan
+from data_prep.scans import Grid, Scan, measure, prepare
+from data_prep.scans.resampling import NEAREST, to_grid
+from data_prep.scans.store import as_smallest, stored_key, write_array
 from data_prep.voxels.folder import LIST
 from data_prep.voxels.record import (
     IMAGE,
@@ -29,7 +28,8 @@ from data_prep.voxels.record import (
     read_record,
     write_record,
 )
-from data_prep.voxels.store import as_smallest, stored_key, write_array
+
+MOST_LOCATIONS = 1000  # per value: enough to centre windows on, small enough to read with each case
 
 
 def build_case(
@@ -106,14 +106,9 @@ def _cut_to_brain(
     inspection: Inspection, modalities: tuple[str, ...], settings: VoxelSettings
 ) -> _Cut:
     scans = {name: inspection.scans[name] for name in modalities}
-    reference = scans[modalities[0]]
-    grid = choose_grid(reference.shape, reference.affine, spacing_mm=settings.spacing_mm)
-    volumes = [
-        to_grid(as_smallest(scan.values), scan.affine, grid, LINEAR) for scan in scans.values()
-    ]
-    box = find_brain(volumes)
-    image = as_smallest(np.stack([np.ascontiguousarray(volume[box]) for volume in volumes]))
-    return _Cut(inspection.case, scans, image, grid, box)
+    cut = prepare(scans, spacing_mm=settings.spacing_mm)
+    image = as_smallest(np.stack(list(cut.volumes.values())))
+    return _Cut(inspection.case, scans, image, cut.grid, cut.box)
 
 
 def _image_key(cut: _Cut, settings: VoxelSettings) -> str:
@@ -127,7 +122,7 @@ def _image_key(cut: _Cut, settings: VoxelSettings) -> str:
 def _write_image(path: Path, *, cut: _Cut, settings: VoxelSettings, key: str) -> str:
     names = list(cut.scans)
     normalisation = {
-        name: measure(volume, settings.percentiles).as_dict()
+        name: asdict(measure(volume, settings.percentiles))
         for name, volume in zip(names, cut.image, strict=True)
     }
     metadata = {
@@ -162,3 +157,14 @@ def _write_label(path: Path, *, cut: _Cut, scan: Scan, key: str) -> str:
     }
     tables = {"locations": draw_locations(label, counts)}
     return write_array(path, label, metadata=metadata, tables=tables)
+
+
+def draw_locations(label: npt.NDArray[Any], values: Iterable[str]) -> dict[str, list[list[int]]]:
+    """Draw, for each value, voxels that have it: always the same ones for the same label."""
+    random = np.random.Generator(np.random.PCG64(0))
+    locations = {}
+    for value in values:
+        voxels = np.flatnonzero(label == int(value))
+        drawn = random.choice(voxels, min(MOST_LOCATIONS, voxels.size), replace=False)
+        locations[value] = np.stack(np.unravel_index(np.sort(drawn), label.shape), 1).tolist()
+    return locations

@@ -19,11 +19,11 @@ from data_prep.errors import DatasetError
 from data_prep.files import write_json
 from data_prep.findings import Finding
 from data_prep.rules import Rule
-from data_prep.voxels.store import FORMAT
+from data_prep.scans.store import FORMAT
 
 IMAGE, LABEL, RECORD = "image.b2nd", "label.b2nd", "case.json"
 VERSIONS = {
-    "voxels": "1",  # raise it when the code of this folder gives other voxels
+    "voxels": "2",  # raise it when the code of this folder gives other voxels
     "checks": "1",  # raise it when a scan is read or judged in another way
     "format": str(FORMAT),
     "numpy": np.__version__,

@@ -15,6 +15,7 @@ from data_prep.errors import DatasetError
 from data_prep.files import write_json
 from data_prep.findings import WHOLE_DATASET, Finding, errors_of, spoilt_cases
 from data_prep.parallel import map_in_parallel
+from data_prep.scans.store import FORMAT, read_metadata
 from data_prep.voxels.build import build_case
 from data_prep.voxels.folder import LIST, hold, sweep
 from data_prep.voxels.record import (
@@ -25,7 +26,6 @@ from data_prep.voxels.record import (
     hash_file,
     read_valid_record,
 )
-from data_prep.voxels.store import FORMAT, read_metadata
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ class Run(NamedTuple):
         settings = {
             **OFF,
             "student_stages": describe_stages(WIDTHS[self.size]),
-            "weights#latent": self.weight,
+            "loss#terms#latent#weight": self.weight,
             "loss#terms#latent#normalised": self.form == "normalised",
         }
         return Arm(self.form, overlay("latent"), settings, rate=self.rate)
@@ -108,7 +108,7 @@ def load(folder: Path, study: Path, *, cases: int, teacher_steps: int) -> Views:
     if not path.exists():
         path = folder / path.name
     teacher = prepare_teacher(path, dataset_file, task, seed=1, steps=teacher_steps)
-    taps = read_arm(Arm("latent", overlay("latent"))).get_parsed_content("teacher_taps")
+    taps = read_arm(Arm("latent", overlay("latent"))).get_parsed_content("loss").teacher_taps
     said = remember(TappedNetwork(teacher, taps=taps), views)
     return Views(views, said, load_cases(dataset_file, "validation"))
 
@@ -119,7 +119,7 @@ def train(run: Run, given: Views, *, steps: int) -> dict[str, Any]:
     parser = read_arm(run.open_arm())
     network: nn.Module = parser.get_parsed_content("network")
     loss: DistillationLoss = parser.get_parsed_content("loss")
-    student = TappedNetwork(network, taps=parser.get_parsed_content("student_taps"))
+    student = TappedNetwork(network, taps=loss.student_taps)
     weights = [*network.parameters(), *loss.parameters()]
     optimizer = open_optimizer(run, weights)
     schedule = open_schedule(optimizer, run.rate, steps)

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
+from monai_kd.errors import UserError
+
 Part = Literal["training", "validation", "test"]
 StrPath = str | os.PathLike[str]
 
 
-class DatalistError(ValueError):
+class DatalistError(UserError):
     """A list of cases that cannot serve as it is asked to; the message is one line."""
 
 

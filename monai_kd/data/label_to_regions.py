@@ -8,6 +8,8 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
+from monai_kd.errors import UserError
+
 
 class LabelToRegionsd(MapTransform):  # type: ignore[misc]  # MONAI is untyped to us
     """Turn a label (1 X Y Z) into regions (R X Y Z) of 0 and 1, each a union of label values.
@@ -42,7 +44,7 @@ class LabelToRegionsd(MapTransform):  # type: ignore[misc]  # MONAI is untyped t
 
     def _make_unknown(self, case: Mapping[Hashable, Any]) -> torch.Tensor:
         if self.image_key not in case:
-            raise ValueError(
+            raise UserError(
                 f"a case has neither {list(self.keys)} nor {self.image_key!r}, only "
                 f"{sorted(map(str, case))}: name the image whose size an unknown label takes"
             )

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import torch
 from torch.utils.data import Sampler
 
+from monai_kd.errors import UserError
+
 Showing = tuple[int, int]
 
 
@@ -36,7 +38,7 @@ class MixedBatches(Sampler[list[Showing]]):
     ) -> None:
         _check(labelled, unlabelled, labelled_only=labelled_only)
         if min(labelled_per_batch, unlabelled_per_batch) < 1:
-            raise ValueError(
+            raise UserError(
                 f"a batch of {labelled_per_batch} labelled and {unlabelled_per_batch} unlabelled "
                 "records, expected 1 or more of each"
             )
@@ -65,7 +67,7 @@ class MixedBatches(Sampler[list[Showing]]):
 
 def _check(labelled: int, unlabelled: int, *, labelled_only: bool) -> None:
     if min(labelled, unlabelled) < 0 or not labelled + (0 if labelled_only else unlabelled):
-        raise ValueError(
+        raise UserError(
             f"{labelled} labelled and {unlabelled} unlabelled records make no batch"
             + (" of labelled ones alone" if labelled_only else "")
             + ": look at the data list"

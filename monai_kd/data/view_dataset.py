@@ -11,6 +11,8 @@ import torch
 from monai.transforms import Compose
 from torch.utils.data import Dataset
 
+from monai_kd.errors import UserError
+
 Item = Mapping[str, Any] | list[Mapping[str, Any]]
 STRIDE = 1_000_003
 """From one showing of a record in an epoch to the next. With ever new views none is met again in
@@ -42,7 +44,7 @@ class ViewDataset(Dataset[Item]):
         views: int = 0,
     ) -> None:
         if views < 0:
-            raise ValueError(f"views is {views}, expected 0 (ever new ones) or more")
+            raise UserError(f"views is {views}, expected 0 (ever new ones) or more")
         _check_cases(data)
         self.data = data
         self.transform = transform if isinstance(transform, Compose) else Compose(transform)
@@ -86,7 +88,7 @@ def _check_cases(data: Sequence[Mapping[str, Any]]) -> None:
         case = record.get("case")
         if case is None or case in seen:
             found = "has no 'case'" if case is None else f"is case {case!r} once more"
-            raise ValueError(f"record {number} {found}: every record needs a name of its own")
+            raise UserError(f"record {number} {found}: every record needs a name of its own")
         seen.add(case)
 
 

@@ -8,7 +8,8 @@ import numpy.typing as npt
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, Randomizable, SpatialPad
 
-from monai_kd.data.voxels import Block, open_voxels, read_block
+from data_prep.scans.store import open_array
+from monai_kd.data.voxels import Block, read_block
 
 
 class RandLoadWindowsd(Randomizable, MapTransform):  # type: ignore[misc]  # MONAI is untyped to us
@@ -47,7 +48,7 @@ class RandLoadWindowsd(Randomizable, MapTransform):  # type: ignore[misc]  # MON
 
     def randomize(self, data: Mapping[Hashable, Any]) -> None:
         """Draw where each window lies."""
-        source = open_voxels(data.get(self.label_key, data[self.first_key(dict(data))]))
+        source = open_array(data.get(self.label_key, data[self.first_key(dict(data))]))
         locations = source.schunk.vlmeta["locations"] if self.label_key in data else {}
         shape = np.array(source.shape[-3:])
         self.blocks = [self._draw_block(locations, shape) for _ in range(self.num_samples)]

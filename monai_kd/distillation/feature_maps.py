@@ -16,28 +16,35 @@ EPSILON = 1.0e-6  # added to variances and squared norms: a constant map has a f
 
 def read_map_pair(
     output: DistillationOutput,
+    student_tap: str | None = None,
+    teacher_tap: str | None = None,
     *,
-    student_tap: str | None,
-    teacher_tap: str | None,
-    channels: tuple[int, int | None] | None = None,
     limit: int | None = None,
+    multiple: int = 1,
 ) -> tuple[Tensor, Tensor]:
-    """`read_maps` on the smaller grid of the two, axis by axis, at most `limit` voxels."""
-    maps = read_maps(output, student_tap=student_tap, teacher_tap=teacher_tap, channels=channels)
-    return average_alike(*maps, limit=limit)
+    """`read_maps` on the smaller grid of the two, axis by axis.
+
+    It has at most `limit` voxels per axis, a multiple of `multiple`.
+    """
+    maps = read_maps(output, student_tap, teacher_tap)
+    grid = common_grid(maps, limit=limit)
+    if min(grid) < multiple:
+        raise ValueError(
+            f"at {_name(student_tap)} and {_name(teacher_tap)} the smaller map has {grid} voxels, "
+            f"which make no {multiple} blocks on every axis: set groups to {min(grid)} or less, "
+            "or tap finer maps"
+        )
+    student, teacher = (average_to(x, [e // multiple * multiple for e in grid]) for x in maps)
+    return student, teacher
 
 
 def read_maps(
-    output: DistillationOutput,
-    *,
-    student_tap: str | None,
-    teacher_tap: str | None,
-    channels: tuple[int, int | None] | None = None,
+    output: DistillationOutput, student_tap: str | None, teacher_tap: str | None
 ) -> tuple[Tensor, Tensor]:
     """Maps `(B, C, D, H, W)` of both, each on its own grid.
 
     No tap means the logits. Tokens `(B, N, C)` of a teacher become a volume of the proportions of
-    the student's map. `channels` are those that student and teacher must have, None if any.
+    the student's map.
     """
     student = _read(output.student, student_tap, of="student")
     teacher = _read(read_teacher(output), teacher_tap, of="teacher")
@@ -49,20 +56,7 @@ def read_maps(
     if teacher.ndim == 3:
         teacher = tokens_to_volume(teacher, student.shape[2:], tap=_name(teacher_tap))
     _check_alike(student, teacher, taps=(_name(student_tap), _name(teacher_tap)))
-    for index, count in enumerate(channels or ()):
-        if count is not None:
-            _check_channels(
-                (student, teacher)[index], count, index, (student_tap, teacher_tap)[index]
-            )
     return student, teacher
-
-
-def average_alike(
-    student: Tensor, teacher: Tensor, *, limit: int | None = None
-) -> tuple[Tensor, Tensor]:
-    """Both maps on the smaller grid of the two, axis by axis, at most `limit` voxels."""
-    grid = common_grid([student, teacher], limit=limit)
-    return average_to(student, grid), average_to(teacher, grid)
 
 
 def common_grid(maps: Sequence[Tensor], *, limit: int | None = None) -> list[int]:
@@ -93,15 +87,6 @@ def standardise(values: Tensor, *, dim: int, epsilon: float = EPSILON) -> Tensor
 def unit(values: Tensor, *, dim: int, epsilon: float = EPSILON) -> Tensor:
     """Length 1 along an axis; a zero stays zero."""
     return values / (values.square().sum(dim=dim, keepdim=True) + epsilon).sqrt()
-
-
-def check_normalisable(channels: int) -> None:
-    """One channel, less its mean over channels, is nothing: it would never learn."""
-    if channels < 2:
-        raise ValueError(
-            f"teacher_channels is {channels}, expected 2 or more: normalising over the channels "
-            "of a voxel leaves nothing of one; compare maps of one channel with HiddenTerm"
-        )
 
 
 def cosine_distance(student: Tensor, teacher: Tensor) -> Tensor:
@@ -136,13 +121,4 @@ def _check_alike(student: Tensor, teacher: Tensor, *, taps: tuple[str, str]) -> 
             f"the student's {taps[0]} is {list(student.shape)} and the teacher's {taps[1]} "
             f"{list(teacher.shape)}: expected maps of as many windows and spatial axes, so tap "
             "modules that put these out"
-        )
-
-
-def _check_channels(volume: Tensor, count: int, index: int, tap: str | None) -> None:
-    if volume.shape[1] != count:
-        name = ("student", "teacher")[index]
-        raise ValueError(
-            f"the {name}'s {_name(tap)} is {list(volume.shape)}, expected {count} channels: set "
-            f"{name}_channels to {volume.shape[1]}"
         )

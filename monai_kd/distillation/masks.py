@@ -1,6 +1,17 @@
-"""Masks grown by voxels, in 2D and 3D."""
+"""Masks of regions and classes, in 2D and 3D."""
 
+import torch
+from monai.networks.utils import one_hot
 from torch import Tensor
+
+
+def find_masks(logits: Tensor, *, exclusive: bool) -> Tensor:
+    """Where a network holds a region likely, or a class likeliest, `(B, R, D, H, W)`."""
+    if not exclusive:
+        return logits > 0
+    likeliest = logits.argmax(dim=1, keepdim=True)
+    masks: Tensor = one_hot(likeliest, logits.shape[1], dtype=torch.bool)
+    return masks
 
 
 def dilate(mask: Tensor, voxels: int) -> Tensor:

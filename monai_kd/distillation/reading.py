@@ -4,8 +4,10 @@ from difflib import get_close_matches
 
 import torch
 from einops import rearrange
+from monai.networks.utils import one_hot
 from torch import Tensor
 
+from monai_kd.errors import UserError
 from monai_kd.outputs import DistillationOutput, NetworkOutput
 
 
@@ -44,14 +46,14 @@ def read_classes(label: Tensor, logits: Tensor) -> Tensor:
     """
     batch, channels, *space = logits.shape
     if tuple(label.shape) not in {(batch, 1, *space), (batch, *space)}:
-        raise ValueError(
+        raise UserError(
             f"the label is {tuple(label.shape)} and the logits are {tuple(logits.shape)}, expected "
             f"class indices {(batch, 1, *space)}: exclusive classes take indices, not one channel "
-            "for each; overlapping regions have terms of their own"
+            "for each; where regions overlap, leave exclusive off"
         )
     classes = label.reshape(batch, *space).long()
     if classes.numel() > 0 and int(classes.max()) >= channels:
-        raise ValueError(
+        raise UserError(
             f"the label holds class {int(classes.max())}, the network tells {channels} classes, "
             f"0 to {channels - 1}: give it more out_channels, or map the label to fewer classes"
         )
@@ -68,25 +70,29 @@ def read_feature(said: NetworkOutput, tap: str, *, of: str) -> Tensor:
     if tap not in said.features:
         near = get_close_matches(tap, said.features, n=1, cutoff=0.0)
         raise ValueError(
-            f"the {of} tells no feature {tap!r}"
-            + (f", the nearest is {near[0]!r}" if near else ", it tells logits alone")
-            + f": add it to {of}_taps; a view bank holds logits alone"
+            f"the {of} gives no feature {tap!r}"
+            + (f", the nearest is {near[0]!r}" if near else ", it gives logits alone")
+            + ": tap it; a view bank holds logits alone"
         )
     return widen(said.features[tap])
 
 
-def read_truth(label: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
-    """The mask of each region, empty in unlabelled windows, and which are labelled `(B, 1, ...)`.
+def read_truth(label: Tensor, logits: Tensor, *, exclusive: bool = False) -> tuple[Tensor, Tensor]:
+    """Masks of regions or classes, empty in unlabelled windows, and which are labelled.
 
-    `label` is `(B, R, ...)` of 0 and 1, or -1 where unknown.
+    `label` is `(B, R, ...)` of 0 and 1, of exclusive classes `(B, 1, ...)` of indices; -1 where
+    unknown. The second is `(B, 1, ...)`.
     """
+    labelled = rearrange(is_labelled(label), "b -> b" + " 1" * (logits.ndim - 1))
+    if exclusive:
+        classes = read_classes(label.clamp(min=0), logits).unsqueeze(1)
+        return one_hot(classes, logits.shape[1], dtype=torch.bool) & labelled, labelled
     if label.shape != logits.shape:
         raise ValueError(
             f"the label is {tuple(label.shape)} and the logits are {tuple(logits.shape)}, expected "
-            "the same: one channel of 0 and 1 for each region that the networks tell; exclusive "
-            "classes have terms of their own"
+            "the same: one channel of 0 and 1 for each region that the networks give; where "
+            "classes exclude one another, set exclusive"
         )
-    labelled = rearrange(is_labelled(label), "b -> b" + " 1" * (label.ndim - 1))
     return (label > 0.5) & labelled, labelled
 
 

@@ -19,10 +19,12 @@ from monai_kd.experiment.errors import ExperimentError, report_in_one_line
 from monai_kd.experiment.given_teacher import GivenTeacher, read_bundle_network
 from monai_kd.experiment.guards import DistillationGuard
 from monai_kd.experiment.history import History
+from monai_kd.experiment.place import check_place
 from monai_kd.experiment.progress import ProgressDisplay
 from monai_kd.experiment.run_folder import RunFolder
-from monai_kd.experiment.stage import Stage, load_weights
-from monai_kd.experiment.trial import check_distillation
+from monai_kd.experiment.stage import Stage
+from monai_kd.experiment.trial import build_component, check_distillation
+from monai_kd.experiment.weights import load_weights
 
 __all__ = [
     "Comparison",
@@ -36,10 +38,12 @@ __all__ = [
     "ProgressDisplay",
     "RunFolder",
     "Stage",
+    "build_component",
     "check_configuration",
     "check_counts",
     "check_distillation",
     "check_numbers",
+    "check_place",
     "check_share",
     "check_window",
     "choose_recipe",

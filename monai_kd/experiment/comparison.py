@@ -19,7 +19,7 @@ from monai_kd.experiment.cost import count_cost, time_inference
 from monai_kd.experiment.epoch_checkpoint import BEST, HISTORY
 from monai_kd.experiment.history import summarise_dice
 from monai_kd.experiment.slices import draw_background, draw_regions
-from monai_kd.experiment.stage import load_weights
+from monai_kd.experiment.weights import load_weights
 from monai_kd.files import replace_file
 
 METRICS, SLICES = "metrics.json", "slices.npz"

@@ -5,11 +5,9 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import torch
-
 from monai_kd.experiment.epoch_checkpoint import BEST
 from monai_kd.experiment.stage import Stage
-from monai_kd.files import replace_file
+from monai_kd.experiment.weights import read_weights, save_state
 
 
 class EnsembleStage:
@@ -46,14 +44,11 @@ class EnsembleStage:
 
     def run(self) -> Path:
         """Train what is not trained, put the weights together, return their file."""
-        states = [torch.load(member.run(), weights_only=True) for member in self.members]
-        with replace_file(self.checkpoint) as temporary:
-            torch.save(
-                {
-                    f"networks.{number}.{name}": weight
-                    for number, state in enumerate(states)
-                    for name, weight in state.items()
-                },
-                temporary,
-            )
+        states = [read_weights(member.run()) for member in self.members]
+        weights = {
+            f"networks.{number}.{name}": weight
+            for number, state in enumerate(states)
+            for name, weight in state.items()
+        }
+        save_state(weights, self.checkpoint)
         return self.checkpoint

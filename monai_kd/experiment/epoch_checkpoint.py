@@ -11,6 +11,7 @@ from ignite.engine import Engine, Events
 from torch import nn
 
 from monai_kd.experiment.history import History
+from monai_kd.experiment.weights import save_state
 from monai_kd.files import replace_file
 
 LAST, BEST, HISTORY = "last.pt", "model.pt", "history.json"
@@ -63,8 +64,7 @@ class EpochCheckpoint:
             "records": self.history.records,
             "epoch": engine.state.epoch,
         }
-        with replace_file(self.folder / LAST) as temporary:
-            torch.save(saved, temporary)
+        save_state(saved, self.folder / LAST)
         self._write_history(engine)
 
     def _write_history(self, engine: Engine) -> None:
@@ -77,8 +77,7 @@ class EpochCheckpoint:
         mean = -math.inf if dice is None or dice["mean"] is None else dice["mean"]
         never_validated = is_last and self.best_dice == -math.inf
         if mean > self.best_dice or never_validated:
-            with replace_file(self.folder / BEST) as temporary:
-                torch.save(self.network.state_dict(), temporary)
+            save_state(self.network.state_dict(), self.folder / BEST)
             self.best_dice = mean
 
     def _all_parts(self, engine: Engine) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from ignite.engine import Engine, Events
 from monai.utils import set_determinism
 
-from monai_kd.data.banked_views import BankedViews
+from monai_kd.data.view_bank.banked_views import BankedViews
 from monai_kd.data.view_dataset import ViewDataset
 
 

@@ -1,59 +1,68 @@
-"""Mistakes that a person can mend are told in one line, without a traceback."""
+"""Mistakes that a person can fix end in one line, without a traceback."""
 
+import errno
 import logging
 import re
 import sys
-import traceback
 from types import TracebackType
 
 from rich.console import Console
 
+from monai_kd.errors import UserError
 
-class ExperimentError(ValueError):
-    """A setting or a folder that an experiment cannot run with; the message says how to mend it."""
+
+class ExperimentError(UserError):
+    """A setting or a folder that an experiment cannot run with; the message says how to fix it."""
 
 
 def report_in_one_line(*kinds: type[Exception]) -> None:
-    """From now on an uncaught `ExperimentError`, or one of `kinds`, ends in one line on stderr.
+    """From now on an uncaught `UserError`, or one of `kinds`, ends in one line on stderr.
 
-    So does a `ValueError` that `monai_kd` raises, or a class of its own raised anew by a loader
-    whose worker met it: it is about what a configuration gave it. MONAI wraps whatever an
-    expression raises into several errors of its own; so the whole chain of causes is searched. The
-    traceback goes to the log. Other errors keep their traceback.
+    So do a full disk and an interrupt. MONAI wraps whatever an expression raises into several
+    errors of its own; so the whole chain of causes is searched. The traceback goes to the log.
+    Other errors are ours to fix and keep their traceback.
     """
-    known: tuple[type[Exception], ...] = (ExperimentError, *kinds)
+    known: tuple[type[Exception], ...] = (UserError, *kinds)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_is_news)
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if issubclass(kind, KeyboardInterrupt):
             Console().show_cursor()
             sys.stderr.write("interrupted: the same command goes on from the last whole epoch\n")
             return
-        cause = _find_cause(error, known)
-        if cause is None:
+        line = _explain(error, known)
+        if line is None:
             sys.__excepthook__(kind, error, trace)
             return
         logging.getLogger(__name__).info("stopped", exc_info=error)
-        sys.stderr.write(f"error: {_read_message(cause)}\n")
+        sys.stderr.write(f"error: {line}\n")
 
     sys.excepthook = hook
 
 
-def _find_cause(
-    error: BaseException | None, kinds: tuple[type[Exception], ...]
-) -> BaseException | None:
-    while error is not None and not (isinstance(error, kinds) or _is_complaint(error)):
-        error = error.__cause__
-    return error
+def _is_news(record: logging.LogRecord) -> bool:
+    """Ignite announces that an error will be raised, which is then shown."""
+    return "run is terminating due to exception" not in str(record.msg)
 
 
-def _is_complaint(error: BaseException) -> bool:
-    """Whether our own code refused a value."""
-    if not isinstance(error, ValueError):
-        return False
-    if type(error).__module__.startswith("monai_kd."):
-        return True
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    return bool(frames) and str(frames[-1].f_globals.get("__name__")).startswith("monai_kd.")
+def _explain(error: BaseException, known: tuple[type[Exception], ...]) -> str | None:
+    """The line for what a person can fix in a chain of errors, None where there is nothing."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, known):
+            return _read_message(cause)
+        if _is_full_disk(cause) or _is_full_disk(cause.__context__):  # torch hides it in another
+            return (
+                "no room is left on the disk: make room, and the same command goes on from the "
+                "last whole epoch"
+            )
+        cause = cause.__cause__
+    return None
+
+
+def _is_full_disk(error: BaseException | None) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _read_message(error: BaseException) -> str:

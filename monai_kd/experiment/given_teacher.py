@@ -13,7 +13,7 @@ from torch import nn
 
 from monai_kd.experiment.epoch_checkpoint import BEST
 from monai_kd.experiment.errors import ExperimentError
-from monai_kd.experiment.stage import load_weights
+from monai_kd.experiment.weights import load_weights
 
 StrPath = str | os.PathLike[str]
 

@@ -12,7 +12,6 @@ from ignite.engine import Engine, Events
 from monai.engines import IterationEvents
 from torch import Tensor, nn
 
-from monai_kd.distillation.distillation_loss import needs_teacher
 from monai_kd.experiment.errors import ExperimentError
 from monai_kd.experiment.history import History, find_best_dice
 from monai_kd.outputs import DistillationOutput
@@ -76,7 +75,9 @@ class DistillationGuard:
         self._factors = factors
 
     def _read_teacher(self, _engine: Engine) -> None:
-        if self.teacher_history is None or not any(map(needs_teacher, self.loss.terms.values())):
+        if self.teacher_history is None or not any(
+            term.needs_teacher for term in self.loss.terms.values()
+        ):
             return
         if not self.teacher_history.is_file():
             self._warn(
@@ -131,9 +132,9 @@ class DistillationGuard:
 
     def _check_dominance(self, epoch: int) -> None:
         sums = {name: float(value) for name, value in self._weighed.items()}
-        supervised = sum(v for n, v in sums.items() if not needs_teacher(self.loss.terms[n]))
+        supervised = sum(v for n, v in sums.items() if not self.loss.terms[n].needs_teacher)
         for name, value in sums.items():
-            if needs_teacher(self.loss.terms[name]) and value > DOMINANCE * supervised > 0:
+            if self.loss.terms[name].needs_teacher and value > DOMINANCE * supervised > 0:
                 self._warn(
                     f"dominance of {name}",
                     f"term '{name}', weighed, is "

@@ -1,6 +1,5 @@
 """The folder that holds all of a run, and what is known about it before it starts."""
 
-import hashlib
 import json
 import logging
 import os
@@ -8,7 +7,7 @@ import platform
 import shlex
 import shutil
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -17,12 +16,14 @@ from typing import Any
 import torch
 import yaml
 
+from monai_kd.data.view_bank.hashing import hash_weights
 from monai_kd.experiment.configuration import (
     PLACES,
     find_running_workflow,
     hash_settings,
 )
 from monai_kd.experiment.errors import ExperimentError
+from monai_kd.experiment.weights import read_weights
 from monai_kd.files import replace_file
 
 CONFIG, DATASET, LOG, MANIFEST = "config.yaml", "dataset.json", "run.log", "manifest.json"
@@ -113,16 +114,15 @@ class RunFolder:
         return found
 
     def record_teacher(self, checkpoint: str | os.PathLike[str]) -> None:
-        """Add the teacher's folder and the hash of its weights to the manifest.
+        """Add the teacher's folder and the hash of its tensors to the manifest.
 
         Stop if the run had another teacher before: no student learns from two, one after the other.
         """
-        path = Path(checkpoint)
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        before = self.read_manifest().get("teacher")
-        if before and before["sha256"] != digest:
+        known = {"weights_sha256": hash_weights(read_weights(checkpoint))}
+        before = self.read_manifest().get("teacher", {})
+        if before.get("weights_sha256", known["weights_sha256"]) != known["weights_sha256"]:
             raise ExperimentError(f"{self.folder} was started with another teacher: {MEND}")
-        self.record(teacher={"folder": str(path.parent), "sha256": digest})
+        self.record(teacher={"folder": str(Path(checkpoint).parent), **known})
 
     def _is_foreign(self) -> bool:
         entries = self.folder.iterdir() if self.folder.is_dir() else ()
@@ -190,9 +190,24 @@ def log_to_file(path: Path) -> None:
 
 def _name_differences(path: Path, config: Mapping[str, Any]) -> str:
     before = yaml.safe_load(path.read_text()) if path.is_file() else {}
-    keys = sorted(k for k in {*before, *config} - PLACES if before.get(k) != config.get(k))
-    shown = [f"{key} {_short(before.get(key))}, now {_short(config.get(key))}" for key in keys]
+    shown = [
+        f"{key} {_short(old)}, now {_short(new)}"
+        for key, old, new in _list_differences(before, config)
+        if key not in PLACES
+    ]
     return "; ".join(shown) or "a fragment of the configuration"
+
+
+def _list_differences(
+    before: Mapping[str, Any], after: Mapping[str, Any], place: str = ""
+) -> Iterator[tuple[str, Any, Any]]:
+    """The settings that differ, by their ids such as "loss#terms#boundary#weight"."""
+    for key in sorted({*before, *after}, key=str):
+        old, new = before.get(key), after.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield from _list_differences(old, new, f"{place}{key}#")
+        elif old != new:
+            yield f"{place}{key}", old, new
 
 
 def _short(value: Any) -> str:

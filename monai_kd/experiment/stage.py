@@ -5,9 +5,7 @@ import json
 import os
 from pathlib import Path
 
-import torch
 from monai.bundle import ConfigParser, ConfigWorkflow
-from torch import nn
 
 from monai_kd.experiment.configuration import hash_settings
 from monai_kd.experiment.epoch_checkpoint import BEST, is_finished
@@ -72,9 +70,3 @@ class Stage:
             workflow.initialize()
             workflow.run()
         return self.checkpoint
-
-
-def load_weights(network: nn.Module, checkpoint: str | os.PathLike[str]) -> None:
-    """Load a state dict, plain or under `model`, into the network, without pickle."""
-    saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    network.load_state_dict(saved.get("model", saved))

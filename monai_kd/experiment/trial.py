@@ -12,35 +12,45 @@ from monai_kd.experiment.configuration import find_running_workflow
 from monai_kd.experiment.errors import ExperimentError
 
 
-def check_distillation(shape: Sequence[int], regions: Sequence[str]) -> None:
+def check_distillation(
+    shape: Sequence[int], outputs: Sequence[str], *, exclusive: bool = False
+) -> None:
     """Stop where the workflow's `distiller` and `loss` cannot be made or do not fit each other.
 
     Both networks and every term, those of weight zero too, see one batch of empty windows, `shape`
     that of an image `(B, C, D, H, W)`: a tap that is not there or never fires, a projector of other
-    channels, logits of other regions show themselves here, in one line. Nothing that is trained or
-    saved is touched.
+    channels, logits of other outputs than the task's show themselves here, in one line. Nothing
+    that is trained or saved is touched.
     """
-    loss: DistillationLoss = _make("loss")
-    distiller: Distiller = _make("distiller")
+    loss: DistillationLoss = build_component("loss")
+    distiller: Distiller = build_component("distiller")
     device = next(distiller.student.parameters()).device
     image = torch.zeros(2, *shape[1:], device=device)
-    label = torch.zeros(2, len(regions), *shape[2:], device=device)
-    with torch.no_grad(), _told_of("the networks"):
+    label = torch.zeros(2, 1 if exclusive else len(outputs), *shape[2:], device=device)
+    with torch.no_grad(), _explained("the networks"):
         output = Distiller(deepcopy(distiller.student), teacher=distiller.teacher)(image)
+    if (channels := output.student.logits.shape[1]) != len(outputs):
+        raise ExperimentError(
+            f"the student gives {channels} channels, expected one for each of {list(outputs)}: set "
+            f"its out_channels to {len(outputs)}"
+        )
     for name, term in deepcopy(loss.terms).items():
-        with torch.no_grad(), _told_of(f"term '{name}'"):
+        with torch.no_grad(), _explained(f"term '{name}'"):
             term(output, label)
 
 
-def _make(key: str) -> Any:
-    """A component of the running workflow, the same that every reference to it means."""
-    with _told_of(f"'{key}'"):
+def build_component(key: str) -> Any:
+    """A component of the running workflow, the same that every reference to it means.
+
+    What its constructor refuses came from the configuration, and is reported in one line.
+    """
+    with _explained(f"'{key}'"):
         return find_running_workflow().parser.get_parsed_content(key)
 
 
 @contextmanager
-def _told_of(whose: str) -> Iterator[None]:
-    """Tell what is wrong in a sentence; MONAI wraps an error in one of its own at every level."""
+def _explained(whose: str) -> Iterator[None]:
+    """Say what is wrong in a sentence; MONAI wraps an error in one of its own at every level."""
     try:
         yield
     except (RuntimeError, TypeError, ValueError) as error:

@@ -83,7 +83,8 @@ def pack_bundle(  # noqa: PLR0913  (what is known of a student, from all who kno
         shutil.copyfile(authored / "logging.conf", folder / "configs" / "logging.conf")
         shutil.copyfile(authored.parent / "LICENSE", folder / "LICENSE")
         (folder / "models").mkdir()
-        torch.save(weights, folder / "models" / "model.pt")
+        with (folder / "models" / "model.pt").open("wb") as file:  # a full disk is then an OSError
+            torch.save(weights, file)
         image = torch.zeros(1, _channels_of(description)[0], *[2 * divisor] * 3)
         _add_onnx(folder / "models" / "model.onnx", network_config, weights, image=image)
     return final

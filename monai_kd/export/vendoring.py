@@ -10,6 +10,8 @@ from pathlib import Path
 from pydoc import locate
 from typing import Any
 
+from monai_kd.errors import UserError
+
 OURS = "monai_kd"
 PROVIDED = frozenset({"monai", "numpy", "torch"})  # pinned by keys of their own in the metadata
 
@@ -28,7 +30,7 @@ def vendor_targets(config: Any, *, scripts: Path) -> Any:
     if isinstance(config, list):
         return [vendor_targets(item, scripts=scripts) for item in config]
     if isinstance(config, str) and config.startswith("$") and OURS in config:
-        raise ValueError(f"the expression {config!r} needs {OURS}; write it as a _target_ instead")
+        raise UserError(f"the expression {config!r} needs {OURS}; write it as a _target_ instead")
     return config
 
 
@@ -44,15 +46,15 @@ def list_required_packages(scripts: Path) -> dict[str, str]:
 def _vendor(target: str, scripts: Path) -> str:
     found = locate(target)
     if not (inspect.isclass(found) or inspect.isfunction(found)):
-        raise ValueError(f"{target} is no class or function that can be imported")
+        raise UserError(f"{target} is no class or function that can be imported")
     source = Path(inspect.getfile(found))
     needs = [name for name in _imports(source) if name.partition(".")[0] == OURS]
     if needs:
-        raise ValueError(f"{source.name} imports {needs[0]}; a shared file has to stand alone")
+        raise UserError(f"{source.name} imports {needs[0]}; a shared file has to stand alone")
     scripts.mkdir(exist_ok=True)
     copy = scripts / source.name
     if copy.exists() and copy.read_bytes() != source.read_bytes():
-        raise ValueError(f"two different files are called {source.name}; rename one of them")
+        raise UserError(f"two different files are called {source.name}; rename one of them")
     shutil.copyfile(source, copy)
     return f"scripts.{source.stem}.{found.__qualname__}"
 

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from monai.bundle import ConfigParser
 
+from monai_kd.errors import UserError
+
 
 def read_weights(
     checkpoint: Path, *, network_config: Mapping[str, Any], channels: Sequence[int], divisor: int
@@ -36,4 +38,4 @@ def _check_shapes(network: torch.nn.Module, *, channels: Sequence[int], size: in
     shape = tuple(network(torch.zeros(1, inputs, size, size, size)).shape)
     expected = (1, outputs, size, size, size)
     if shape != expected:
-        raise ValueError(f"the network returns {shape} where the metadata promises {expected}")
+        raise UserError(f"the network returns {shape} where the metadata promises {expected}")

@@ -10,7 +10,7 @@ from data_prep.errors import DatasetError
 from data_prep.parallel import count_cores
 
 GIB = 2**30
-UNKNOWN_BYTES = 4 * GIB  # where nothing tells what is free
+UNKNOWN_BYTES = 4 * GIB  # where it is not known what is free
 OWN_BYTES = 300 * 2**20  # of the interpreter with a runtime, torch apart, and no case
 USUAL_BYTES = 512 * 2**20  # that a case of 240x240x155 takes: one that takes less is always tried
 READ_TIMES = 3  # the bytes of its voxels that a case takes, read beside the one before it
@@ -48,7 +48,7 @@ def check_need(what: str, needed: int, most_bytes: int | None) -> None:
 
 
 def is_want_of_memory(error: BaseException) -> bool:
-    """Tell whether a runtime failed because the memory did not suffice."""
+    """Say whether a runtime failed because the memory did not suffice."""
     text = str(error).lower()
     return isinstance(error, MemoryError) or any(words in text for words in _WANT_OF_MEMORY)
 

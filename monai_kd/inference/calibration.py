@@ -1,4 +1,4 @@
-"""What validation cases told of a student, as its bundle carries it."""
+"""How good a student was on validation cases, as its bundle carries it."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -11,15 +11,14 @@ from data_prep.errors import DatasetError
 from data_prep.files import write_json
 from monai_kd.inference.intervals import FLOOR_ML, LEVEL, Interval, find_interval
 
-FORMAT = 2
-MARGIN = 1.25  # that a brain may be smaller or larger than those that were seen
+FORMAT = 3
+MARGIN = 1.25  # that a scan may hold less or more than those that were seen
 LEEWAY = 0.05  # below the least agreement that was seen
-_BETWEEN = "+"
 
 
 @dataclass(frozen=True)
 class Trust:
-    """How good one region is: its mean Dice, and the bound of its volume's intervals.
+    """How good one output is: its mean Dice, and the bound of its volume's intervals.
 
     `agreement` is the least on which two opinions of a validation case came.
     """
@@ -33,43 +32,46 @@ class Trust:
         return find_interval(predicted_ml, bound=self.bound, agreement=agreement)
 
     def knows(self, agreement: float) -> bool:
-        """Tell whether two opinions agree about as well as in the validation cases."""
+        """Say whether two opinions agree about as well as in the validation cases."""
         return agreement >= self.agreement - LEEWAY
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """The trust in each region, for every subset of sequences that `cases` were segmented from.
+    """The trust in each output, for every subset of channels that `cases` were segmented from.
 
-    `brain_ml` are the smallest and the largest of their brains: of others nothing was learnt.
+    `foreground_ml` are the least and the most of what was not 0: of others nothing was learnt.
     """
 
     cases: int
-    brain_ml: tuple[float, float]
+    foreground_ml: tuple[float, float]
     subsets: Mapping[frozenset[str], Mapping[str, Trust]]
 
-    def knows(self, brain_ml: float) -> bool:
-        """Tell whether a brain is about as large as those of the validation cases."""
-        smallest, largest = self.brain_ml
-        return smallest / MARGIN <= brain_ml <= largest * MARGIN
+    def knows(self, foreground_ml: float) -> bool:
+        """Say whether about as much is not 0 as in the validation cases."""
+        smallest, largest = self.foreground_ml
+        return smallest / MARGIN <= foreground_ml <= largest * MARGIN
 
     def of(self, present: Collection[str]) -> Mapping[str, Trust]:
-        """The trust in a case of which these sequences are there; none where it is not known."""
+        """The trust in a case of which these channels are there; none where it is not known."""
         return self.subsets.get(frozenset(present), {})
 
 
 def write_calibration(bundle: Path, calibration: Calibration) -> None:
     """Write it into the bundle's folder, whole or not at all."""
-    subsets = {
-        _BETWEEN.join(sorted(present)): {name: _tell(trust) for name, trust in regions.items()}
-        for present, regions in calibration.subsets.items()
-    }
+    subsets = [
+        {
+            "channels": sorted(present),
+            "outputs": {name: _describe(trust) for name, trust in outputs.items()},
+        }
+        for present, outputs in calibration.subsets.items()
+    ]
     content = {
         "format": FORMAT,
         "level": LEVEL,
         "floor_ml": FLOOR_ML,
         "cases": calibration.cases,
-        "brain_ml": [round(ml, 1) for ml in calibration.brain_ml],
+        "foreground_ml": [round(ml, 1) for ml in calibration.foreground_ml],
         "subsets": subsets,
     }
     write_json(calibration_file(bundle), content)
@@ -93,7 +95,7 @@ def calibration_file(bundle: Path) -> Path:
     return bundle / "configs" / "calibration.json"
 
 
-def _tell(trust: Trust) -> dict[str, float | None]:
+def _describe(trust: Trust) -> dict[str, float | None]:
     bound = round(trust.bound, 5) if isfinite(trust.bound) else None
     dice = None if trust.dice is None else round(trust.dice, 4)
     return {"dice": dice, "bound": bound, "agreement": round(trust.agreement, 4)}
@@ -104,15 +106,15 @@ def _read(content: Mapping[str, Any]) -> Calibration:
     if found != (FORMAT, LEVEL, FLOOR_ML):
         raise ValueError("it is of another version")
     subsets = {
-        frozenset(names.split(_BETWEEN)): {name: _trust(told) for name, told in regions.items()}
-        for names, regions in content["subsets"].items()
+        frozenset(one["channels"]): {name: _trust(known) for name, known in one["outputs"].items()}
+        for one in content["subsets"]
     }
-    smallest, largest = map(float, content["brain_ml"])
+    smallest, largest = map(float, content["foreground_ml"])
     return Calibration(int(content["cases"]), (smallest, largest), subsets)
 
 
-def _trust(told: Mapping[str, float | None]) -> Trust:
-    dice, bound, agreement = told["dice"], told["bound"], told["agreement"]
+def _trust(known: Mapping[str, float | None]) -> Trust:
+    dice, bound, agreement = known["dice"], known["bound"], known["agreement"]
     return Trust(
         None if dice is None else float(dice),
         inf if bound is None else float(bound),

@@ -1,4 +1,4 @@
-"""What a run tells: results on stdout, failures on stderr, a bar for people, all in the log."""
+"""What a run reports: results on stdout, failures on stderr, a progress bar, all in the log."""
 
 import os
 import sys
@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from data_prep.findings import escape
+from data_prep.parallel import draw_progress
 
 Advance = Callable[[str], None]
 
@@ -52,35 +53,13 @@ class Screen:
         self._log(f"{datetime.now(UTC).isoformat(timespec='seconds')} {escape(line)}\n")
 
     @contextmanager
-    def progress(self, total: int) -> Iterator[Advance]:
-        """Draw a bar with the time left, if a person is watching; yield what moves it on."""
+    def progress(self, title: str, total: int) -> Iterator[Advance]:
+        """Draw a bar of the cases with the time left; yield what moves it on."""
         if self.quiet or total < 2 or sys.stderr is None:
             yield lambda case: None
             return
-        from rich import progress as bars  # noqa: PLC0415  (dear, and a lone case has no bar)
-        from rich.console import Console  # noqa: PLC0415
-
-        console = Console(stderr=True)
-        columns = (
-            bars.TextColumn("{task.description}", markup=False),
-            bars.BarColumn(),
-            bars.MofNCompleteColumn(),
-            bars.TextColumn("left"),
-            bars.TimeRemainingColumn(),
-        )
-        with bars.Progress(
-            *columns,
-            console=console,
-            disable=not console.is_terminal,
-            transient=True,
-            redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),
-        ) as bar:
-            task = bar.add_task("Segmenting", total=total)
-
-            def advance(case: str) -> None:
-                bar.update(task, advance=1, description=escape(case))
-
-            yield advance
+        with draw_progress(title, total) as advance:
+            yield lambda case: advance(escape(case))
 
     def _log(self, text: str) -> None:
         if self.log_file is not None and text:

@@ -4,15 +4,19 @@ import hashlib
 import json
 import re
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from data_prep.brats.labels import scheme_of_classes, scheme_of_regions
+from data_prep.brats.sequences import canonical_names, is_brain_study
 from data_prep.errors import DatasetError, check_folder
-from data_prep.schemes import LabelScheme, scheme_of_classes, scheme_of_regions
+from data_prep.schemes import LabelScheme
+from monai_kd.outputs import Task
 
 Facts = Mapping[str, Any]
-REGIONS = ("TC", "WT", "ET")
+KINDS = ("regions", "classes", "classification")
+BACKGROUND = "background"
 # How `preparation` prepares a scan, in the words of a bundle; the spacing may be the scan's own.
 RESAMPLE = "ResampleToSpacingd"
 STEPS: tuple[tuple[str, Facts | None], ...] = (
@@ -21,9 +25,9 @@ STEPS: tuple[tuple[str, Facts | None], ...] = (
     ("Orientationd", {"axcodes": "RAS", "labels": None}),
     (RESAMPLE, None),
     ("CropForegroundd", None),
-    ("NormalizeBraind", {}),
+    ("NormalizeForegroundd", {}),
 )
-MEND = "pack or copy the bundle again"
+FIX = "pack or copy the bundle again"
 Triple = tuple[int, int, int]
 
 
@@ -31,18 +35,17 @@ Triple = tuple[int, int, int]
 class Student:
     """A bundle's folder, and what its configuration and metadata say; `sha256` is of all of it.
 
-    `modalities` and `regions` are in the order of the network's channels. `labels` are the values
-    that the network's regions make. `window` is that of training, and every edge that the network
-    takes is a multiple of `divisor`. `network` is its definition: a name and plain arguments.
-    It `takes_gaps` if it was trained on cases of which sequences were missing.
+    Channels and outputs of the `task` are in the network's order, and `labels` names the values of
+    its masks. `window` is that of training, and every edge that the network takes is a multiple of
+    `divisor`. `network` is its definition: a name and plain arguments. It `takes_gaps` if it was
+    trained on cases of which channels were missing.
     """
 
     folder: Path
     name: str
     version: str
     sha256: str
-    modalities: tuple[str, ...]
-    regions: tuple[str, ...]
+    task: Task
     labels: Mapping[int, str]
     spacing_mm: tuple[float, float, float] | None
     window: Triple
@@ -50,13 +53,29 @@ class Student:
     network: Facts
     takes_gaps: bool = False
 
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """What it takes."""
+        return self.task.channels
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What it finds, for people: the widest first, the background left out."""
+        found = {name: values for name, values in self.task.outputs.items() if values != (0,)}
+        return tuple(sorted(found, key=lambda name: -len(found[name])))
+
+    @property
+    def has_known_looks(self) -> bool:
+        """Whether data_prep knows how its channels look, and so can judge their voxels."""
+        return is_brain_study(self.channels)
+
     def among(self, scans: Container[str]) -> list[str]:
-        """The sequences that it takes and that are there, in its order."""
-        return [name for name in self.modalities if name in scans]
+        """The channels that it takes and that are there, in its order."""
+        return [name for name in self.channels if name in scans]
 
     def missing(self, scans: Container[str]) -> list[str]:
-        """The sequences that it takes and that are not there."""
-        return [name for name in self.modalities if name not in scans]
+        """The channels that it takes and that are not there."""
+        return [name for name in self.channels if name not in scans]
 
     @property
     def onnx_file(self) -> Path:
@@ -70,8 +89,9 @@ class Student:
 
     @property
     def scheme(self) -> LabelScheme:
-        """What the label values mean."""
-        return scheme_of_classes(self.labels)
+        """What the label values mean, and the outputs that they make."""
+        outputs = {name: self.task.outputs[name] for name in self.outputs}
+        return replace(scheme_of_classes(self.labels), regions=outputs)
 
 
 def read_student(folder: Path) -> Student:
@@ -81,25 +101,29 @@ def read_student(folder: Path) -> Student:
     metadata = _read_json(folder / "configs" / "metadata.json")
     try:
         return _gather(folder, config, metadata)
+    except DatasetError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DatasetError(
-            f"{folder} describes no student that can be run here ({_tell(error)}): {MEND}"
+            f"{folder} describes no student that can be run here ({_tell(error)}): {FIX}"
         ) from error
 
 
 def _gather(folder: Path, config: Facts, metadata: Facts) -> Student:
     tensors = metadata["network_data_format"]
-    image, pred = tensors["inputs"]["image"], tensors["outputs"]["pred"]
+    image, labels = tensors["inputs"]["image"], _labels(tensors["post_processed_outputs"]["pred"])
+    x, y, z = map(int, config["window"])
     return Student(
         folder=folder,
         name=str(metadata["name"]),
         version=str(metadata["version"]),
         sha256=_hash_files(folder),
-        modalities=_modalities(image),
-        regions=_regions(pred),
-        labels=_labels(tensors["post_processed_outputs"]["pred"]),
+        task=_task(
+            metadata.get("output_kind", KINDS[0]), image, tensors["outputs"]["pred"], labels
+        ),
+        labels=labels,
         spacing_mm=_spacing(config["preprocessing"]["transforms"]),
-        window=_three_edges(config["window"]),
+        window=(x, y, z),
         divisor=_divisor(image["spatial_shape"]),
         network=dict(config["network_def"]),
         takes_gaps=float(metadata.get("modality_dropout", 0)) > 0,
@@ -108,38 +132,70 @@ def _gather(folder: Path, config: Facts, metadata: Facts) -> Student:
 
 def _read_json(path: Path) -> Facts:
     if not path.is_file():
-        raise DatasetError(f"{path.parent.parent} is no bundle, it has no {_below(path)}: {MEND}")
+        below = path.relative_to(path.parent.parent).as_posix()
+        raise DatasetError(f"{path.parent.parent} is no bundle, it has no {below}: {FIX}")
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise DatasetError(f"{path} cannot be read as JSON ({_tell(error)}): {MEND}") from error
+        raise DatasetError(f"{path} cannot be read as JSON ({_tell(error)}): {FIX}") from error
     if not isinstance(content, dict):
-        raise DatasetError(f"{path} holds no JSON object: {MEND}")
+        raise DatasetError(f"{path} holds no JSON object: {FIX}")
     return content
 
 
-def _modalities(image: Facts) -> tuple[str, ...]:
-    names = tuple(name.lower() for name in _in_order(image["channel_def"]))
-    if len(names) != image["num_channels"]:
-        raise ValueError(f"{len(names)} channels have names, expected {image['num_channels']}")
+def _task(kind: Any, image: Facts, pred: Facts, labels: Mapping[int, str]) -> Task:
+    spatial_dims = len(image["spatial_shape"])
+    if kind not in KINDS:
+        raise ValueError(f"its output_kind is {kind!r}, expected {', '.join(KINDS)}")
+    if kind == KINDS[2] or spatial_dims != 3:
+        raise DatasetError(
+            f"a student of {kind} in {spatial_dims}D: predict segments volumes - run its bundle by "
+            "python -m monai.bundle"
+        )
+    names, channels = _names(pred), canonical_names(_names(image))
+    outputs = _regions(names, labels) if kind == KINDS[0] else _classes(names, labels)
+    return Task(kind, spatial_dims, channels, outputs)
+
+
+def _names(tensor: Facts) -> tuple[str, ...]:
+    """The names of a tensor's channels, each a part of a file's name later on."""
+    names = tuple(_in_order(tensor["channel_def"]))
+    if len(set(names)) != tensor["num_channels"]:
+        raise ValueError(
+            f"{len(set(names))} channels have names, expected {tensor['num_channels']}"
+        )
+    odd = [name for name in names if not name.isprintable() or {*name} & {*"/\\"}]
+    if odd:
+        raise ValueError(f"{odd[0]!r} is no name")
     return names
 
 
-def _regions(pred: Facts) -> tuple[str, ...]:
-    names = _in_order(pred["channel_def"])
-    scheme = scheme_of_regions({name: (channel,) for channel, name in enumerate(names)})
-    regions = tuple(sorted(scheme.regions, key=lambda region: scheme.regions[region]))
-    if set(regions) != set(REGIONS):
-        raise ValueError(f"its regions are {', '.join(names)}, expected {', '.join(REGIONS)}")
+def _regions(names: Sequence[str], labels: Mapping[int, str]) -> dict[str, tuple[int, ...]]:
+    """The label values of each region: by data_prep's grammar, or else by the labels' names."""
+    channels = scheme_of_regions({name: (channel,) for channel, name in enumerate(names)}).regions
+    known = scheme_of_classes(labels).regions
+    regions = {}
+    for name in sorted(channels, key=lambda name: channels[name]):
+        named = tuple(value for value, label in labels.items() if name in label.split("/"))
+        regions[name] = named or known.get(name, ())
+        if not regions[name]:
+            raise ValueError(
+                f"its region {name} is in none of its labels {', '.join(labels.values())}"
+            )
     return regions
 
 
+def _classes(names: Sequence[str], labels: Mapping[int, str]) -> Mapping[str, tuple[int, ...]]:
+    values = {label: (value,) for value, label in labels.items()}
+    if names[0].lower() != BACKGROUND or sorted(names[1:]) != sorted(values):
+        raise ValueError(f"its classes are {', '.join(names)}, expected those of its labels")
+    return {BACKGROUND: (0,)} | {name: values[name] for name in names[1:]}
+
+
 def _labels(pred: Facts) -> dict[int, str]:
-    values = {int(value): str(name).lower() for value, name in pred["channel_def"].items()}
-    labels = {value: name for value, name in values.items() if value != 0}
-    if len(labels) != len(REGIONS) or set(scheme_of_classes(labels).regions) != set(REGIONS):
-        raise ValueError(f"its labels {', '.join(labels.values())} are not a tumour's three parts")
-    return labels
+    """Names of label values, 0 apart."""
+    values = {int(value): str(name) for value, name in pred["channel_def"].items()}
+    return {value: values[value] for value in sorted(values) if value != 0}
 
 
 def _in_order(names: Mapping[str, str]) -> list[str]:
@@ -148,7 +204,7 @@ def _in_order(names: Mapping[str, str]) -> list[str]:
 
 def _spacing(steps: Sequence[Facts]) -> tuple[float, float, float] | None:
     """The voxels' size where a step resamples to one; any other preparation is refused."""
-    by_name = {str(step["_target_"]).rpartition(".")[2]: step for step in steps}
+    by_name = {_name_of(step): step for step in steps}
     expected = [name for name, _ in STEPS if name != RESAMPLE or name in by_name]
     if list(by_name) != expected or len(steps) != len(expected):
         raise ValueError(f"it prepares scans by {', '.join(by_name)}, not {', '.join(expected)}")
@@ -162,9 +218,11 @@ def _spacing(steps: Sequence[Facts]) -> tuple[float, float, float] | None:
     return x, y, z
 
 
-def _three_edges(edges: Sequence[int]) -> Triple:
-    x, y, z = map(int, edges)
-    return x, y, z
+def _name_of(step: Facts) -> str:
+    """The class of a step; a script of ours is known by any name of what it normalises over."""
+    target = str(step["_target_"])
+    ours = re.fullmatch(r"scripts\.normalize_\w+\.Normalize\w+d", target)
+    return "NormalizeForegroundd" if ours else target.rpartition(".")[2]
 
 
 def _divisor(spatial_shape: Sequence[str]) -> int:
@@ -187,10 +245,6 @@ def _hash_files(folder: Path) -> str:
 def _list_files(folder: Path) -> Iterator[Path]:
     for room in ("configs", "models"):
         yield from sorted(path for path in (folder / room).rglob("*") if path.is_file())
-
-
-def _below(path: Path) -> str:
-    return path.relative_to(path.parent.parent).as_posix()
 
 
 def _tell(error: Exception) -> str:

@@ -1,13 +1,13 @@
 """Teachers and students: any input channels in, logits out; and wrappers around any network."""
 
 from monai_kd.networks.conv_teacher import ConvTeacher
-from monai_kd.networks.count_channels import count_channels
 from monai_kd.networks.efficientnet_student import EfficientNetStudent
 from monai_kd.networks.ensemble_teacher import EnsembleTeacher
 from monai_kd.networks.hybrid_teacher import HybridTeacher
 from monai_kd.networks.msgff import MultiScaleFusion
 from monai_kd.networks.network_answer import list_levels, to_network_output
 from monai_kd.networks.plain_fusion import PlainFusion
+from monai_kd.networks.probe_network import probe_network
 from monai_kd.networks.tapped_network import TappedNetwork
 
 __all__ = [
@@ -18,7 +18,7 @@ __all__ = [
     "MultiScaleFusion",
     "PlainFusion",
     "TappedNetwork",
-    "count_channels",
     "list_levels",
+    "probe_network",
     "to_network_output",
 ]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from data_prep.schemes import part_of_tumour
+from data_prep.brats.looks import TITLES, choose_look
 from monai_kd.files import replace_file
 from monai_kd.report.case_slices import draw_slices
 from monai_kd.report.case_volumes import CaseVolumes, pack_volumes, read_volumes
@@ -21,11 +21,7 @@ from monai_kd.report.template import fill_template
 MOST_BYTES = 11_500_000  # of a page
 LAYOUT_BYTES = 150_000  # of them, for what is neither a picture nor the viewer
 # Okabe and Ito's colours: apart from one another, and from grey, for colour-blind readers too.
-COLOURS = {"core": "#56b4e9", "oedema": "#f0e442", "enhancing": "#d55e00", "cavity": "#cc79a7"}
-SPARE_COLOURS = ("#009e73", "#0072b2", "#e69f00", "#cc79a7")
-SEQUENCES = {"t1": "T1", "t1ce": "T1ce", "t1c": "T1c", "t2": "T2", "flair": "FLAIR"}
-FIRST_SHOWN = ("t1ce", "t1c", "flair", "t2", "t1")
-REGIONS = {"WT": "whole tumour", "TC": "tumour core", "ET": "enhancing tumour"}
+COLOURS = ("#009e73", "#0072b2", "#e69f00", "#cc79a7")  # of what has no colour of its own
 VERDICTS = {
     "PASS": ("✓", "The input passed every check."),
     "CHECK": ("!", "Read the reasons before using this result."),
@@ -55,8 +51,7 @@ def write_case_page(
         "case_page.html",
         record=record,
         verdict=VERDICTS[record["verdict"]],
-        region_names=REGIONS,
-        sequence_names=SEQUENCES,
+        titles=TITLES,
         unread=unread,
         volumes=_list_volumes(record["volumes_ml"]),
         lesions=_list_lesions(record["lesions"]),
@@ -111,14 +106,14 @@ def _fill_viewer(record: Mapping[str, Any], volumes: CaseVolumes | None) -> dict
 
 
 def _choose_colours(names: Mapping[str, str]) -> dict[int, str]:
-    """A colour for each value: a part of a tumour has its own, others what is left."""
-    spare = iter(SPARE_COLOURS * (1 + len(names) // len(SPARE_COLOURS)))
-    parts = {int(value): part_of_tumour(name) for value, name in names.items()}
-    return {value: COLOURS.get(part or "") or next(spare) for value, part in parts.items()}
+    """A colour for each value: its own where it has one, else of those that are left."""
+    spare = iter(COLOURS * (1 + len(names) // len(COLOURS)))
+    looks = {int(value): choose_look(name) for value, name in names.items()}
+    return {value: look.ink if look else next(spare) for value, look in looks.items()}
 
 
 def _choose_voxel(lesions: list[dict[str, Any]], volumes: CaseVolumes) -> tuple[int, int, int]:
-    """The middle of the largest lesion, else of the label, else of the head."""
+    """The middle of the largest lesion, else of the label, else of what is not 0."""
     if lesions:
         largest = max(lesions, key=lambda lesion: lesion["volume_ml"])
         return volumes.to_voxel(np.asarray(largest["centre_mm"], dtype=np.float64))
@@ -130,9 +125,9 @@ def _choose_voxel(lesions: list[dict[str, Any]], volumes: CaseVolumes) -> tuple[
 
 def _list_sequences(volumes: CaseVolumes) -> list[dict[str, Any]]:
     names = list(volumes.images)
-    first = next((name for name in FIRST_SHOWN if name in names), names[0])
+    first = next((name for name in TITLES if name in names), names[0])
     return [
-        {"layer": f"image-{index}", "title": SEQUENCES.get(name, name), "first": name == first}
+        {"layer": f"image-{index}", "title": TITLES.get(name, name), "first": name == first}
         for index, name in enumerate(names)
     ]
 

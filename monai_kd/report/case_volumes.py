@@ -1,4 +1,4 @@
-"""Scans and masks as a page carries them: on one grid, cut to the brain, one byte a voxel."""
+"""Scans and masks as a page carries them: on one grid, cut to what is not 0, one byte a voxel."""
 
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
@@ -13,14 +13,15 @@ from isal import igzip
 from numpy.typing import NDArray
 
 from data_prep.errors import DatasetError
-from data_prep.scans.crop import find_brain
-from data_prep.scans.grid import LINEAR, NEAREST, Grid, to_grid
-from data_prep.scans.scan import Scan, read_scan
+from data_prep.scans import Scan, read_scan
+from data_prep.scans.crop import find_box, widen
+from data_prep.scans.grid import Grid
+from data_prep.scans.resampling import LINEAR, NEAREST, to_grid
 
 Bytes = NDArray[np.uint8]
 
-MARGIN = 4  # voxels around the brain
-PERCENTILES = (0.5, 99.5)  # of the brain's intensities, made black and white
+MARGIN = 4  # voxels around what is not 0
+PERCENTILES = (0.5, 99.5)  # of what is not 0, made black and white
 SAMPLED = 200_000  # voxels are enough to know them
 FIRST_VOXEL = 352  # byte of a NIfTI file
 COARSENINGS = ((1, 1), (2, 1), (4, 1), (4, 2), (4, 3), (4, 4))  # of greys and voxels, till it fits
@@ -28,7 +29,7 @@ COARSENINGS = ((1, 1), (2, 1), (4, 1), (4, 2), (4, 3), (4, 4))  # of greys and v
 
 @dataclass(frozen=True, eq=False)
 class CaseVolumes:
-    """Images (grey, 0 outside the head), label and uncertainty, all on `grid` (RAS)."""
+    """Images (grey, 0 where the scan is), label and uncertainty, all on `grid` (RAS)."""
 
     grid: Grid
     images: Mapping[str, Bytes]
@@ -65,7 +66,7 @@ def read_volumes(
     reference = mask or next(iter(scans.values()))
     grid = reference.grid
     greys = {name: _on_grid(scan, grid, LINEAR) for name, scan in scans.items()}
-    box = _widen(find_brain(list(greys.values())), grid.shape)
+    box = widen(find_box(list(greys.values())), grid.shape, MARGIN)
     volumes = CaseVolumes(
         grid.cut(box),
         {name: _to_grey(image[box]) for name, image in greys.items()},
@@ -106,15 +107,8 @@ def _on_grid(scan: Scan, grid: Grid, order: int) -> NDArray[Any]:
     return to_grid(values, scan.affine, grid, order)
 
 
-def _widen(box: tuple[slice, ...], shape: tuple[int, int, int]) -> tuple[slice, ...]:
-    return tuple(
-        slice(max(0, side.start - MARGIN), min(length, side.stop + MARGIN))
-        for side, length in zip(box, shape, strict=True)
-    )
-
-
 def _to_grey(image: NDArray[Any]) -> Bytes:
-    """From 1 (black) to 255 (white) over the brain, 0 where the image is 0."""
+    """From 1 (black) to 255 (white), 0 where the image is 0."""
     inside = image[image != 0]
     if not inside.size:
         return np.zeros(image.shape, np.uint8)

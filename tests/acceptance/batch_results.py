@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from data_prep import write_phantoms
-from data_prep.scans.scan import read_scan
+from data_prep.scans import read_scan
 from monai_kd.inference.judging.verdict import EMPTY
 from monai_kd.inference.results.result_files import ResultFiles
 from tests.damage import CORRUPTIONS, corrupt

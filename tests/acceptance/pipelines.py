@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 from monai.bundle import run
 
-from data_prep.case import MODALITIES
+from data_prep.brats.sequences import SEQUENCES
 from monai_kd import cli
 from monai_kd.inference.student import Student
 
@@ -64,7 +64,7 @@ def run_zoo(student: Student, images: Images, out: Path, **override: Any) -> Ran
 def list_images(root: Path) -> list[list[Path]]:
     """The files of each case as a person would list them, there or not."""
     folders = sorted({path.parent for path in root.rglob("*.nii*")})
-    return [[_find_image(folder, name) for name in MODALITIES] for folder in folders]
+    return [[_find_image(folder, name) for name in SEQUENCES] for folder in folders]
 
 
 def _find_image(folder: Path, name: str) -> Path:

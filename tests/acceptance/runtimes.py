@@ -13,8 +13,8 @@ from data_prep import write_phantoms
 from data_prep.checks import inspect_case
 from data_prep.layouts import find_dataset
 from monai_kd.inference.runtimes.choice import open_runtime
-from monai_kd.inference.segmenting.segmentation import segment
 from monai_kd.inference.student import read_student
+from tests.inference.segmented import segment_case
 
 MOST_BYTES = 2 * 2**30
 PEERS = ("onnxruntime", "openvino")
@@ -32,7 +32,7 @@ def main() -> None:
     for case in dataset.cases:
         inspection = inspect_case(case, dataset=dataset)
         labels = {
-            name: segment(inspection, student, runtime, most_bytes=MOST_BYTES).label
+            name: segment_case(inspection, student, runtime, most_bytes=MOST_BYTES).label
             for name, runtime in runtimes.items()
         }
         voxels, labelled = labels["torch"].size, labelled + int(np.count_nonzero(labels["torch"]))

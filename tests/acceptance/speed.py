@@ -28,13 +28,15 @@ from monai.networks.nets import SegResNet
 from monai.transforms import Compose, LoadImaged, NormalizeIntensityd, SaveImaged
 
 from data_prep import write_phantoms
-from data_prep.case import MODALITIES, Case
+from data_prep.brats.labels import BRATS2023
+from data_prep.brats.sequences import SEQUENCES
+from data_prep.case import Case
 from data_prep.files import write_bytes
-from data_prep.schemes import BRATS2023
 from monai_kd.experiment.cost import count_cost
 from monai_kd.inference.requests.opened_case import open_case
 from monai_kd.inference.requests.requests import Request, find_requests
 from monai_kd.inference.running.case_run import CaseRun
+from monai_kd.inference.running.job import Job
 from monai_kd.inference.runtimes.choice import open_runtime
 from monai_kd.inference.student import read_student
 from monai_kd.networks import EfficientNetStudent
@@ -72,7 +74,7 @@ def _measure(options: argparse.Namespace, cases: Path, folder: Path) -> str:
     (request,) = find_requests([cases])
     student = read_student(options.bundle)
     runtime = open_runtime(student, threads=options.threads)
-    run = CaseRun(student, runtime, BRATS2023, folder, MOST_BYTES)
+    run = CaseRun(Job(student, BRATS2023, folder), runtime, MOST_BYTES)
     ours: Times = {stage: [] for stage in (*STAGES, "all")}
     zoo: Times = {stage: [] for stage in ("load and normalise", "infer", "save", "all")}
     gzip: list[float] = []
@@ -86,7 +88,7 @@ def _measure(options: argparse.Namespace, cases: Path, folder: Path) -> str:
         zoo_case(request.case, zoo)
     alone = [_run_alone(options, cases, folder) for _ in range(options.rounds)]
     network = EfficientNetStudent(**{k: v for k, v in student.network.items() if k != "_target_"})
-    cost = count_cost(network, channels=len(MODALITIES), window=window)
+    cost = count_cost(network, channels=len(SEQUENCES), window=window)
     floors = {"reading": median(gzip), "network": 2 * int(cost["macs"]) / median(peaks)}
     return _format(options, runtime.name, window, ours, zoo, floors, alone)
 
@@ -94,7 +96,7 @@ def _measure(options: argparse.Namespace, cases: Path, folder: Path) -> str:
 def _run_ours(request: Request, run: CaseRun, times: Times) -> tuple[int, int, int]:
     """What `predict` does with a case: read, check, judge, segment, write mask and record."""
     began = time.perf_counter()
-    provenance = run(open_case(request), lambda line: None)["provenance"]
+    provenance = run(open_case(request, run.job.student), lambda line: None)["provenance"]
     ended = time.perf_counter()
     for stage, taken in (provenance["seconds"] | {"all": ended - began}).items():
         times[stage].append(taken)
@@ -124,7 +126,7 @@ def _open_zoo(output: Path, window: list[int]) -> Callable[[Case, Times], None]:
     @torch.inference_mode()
     def run(case: Case, times: Times) -> None:
         marks = [time.perf_counter()]
-        loaded = load({"image": [str(case.images[name].path) for name in MODALITIES]})
+        loaded = load({"image": [str(case.images[name].path) for name in SEQUENCES]})
         marks.append(time.perf_counter())
         logits = inferer(loaded["image"][None], network)
         marks.append(time.perf_counter())

@@ -21,14 +21,16 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from data_prep import write_phantoms
+from data_prep.brats.labels import BRATS2023
 from data_prep.case import Case, Dataset, ImageFile
 from data_prep.checks import inspect_case
 from data_prep.files import write_bytes
 from data_prep.layouts import find_dataset
-from data_prep.schemes import BRATS2023
-from monai_kd.inference.runtimes.choice import Runtime, open_runtime
-from monai_kd.inference.segmenting.segmentation import segment, write_label
+from monai_kd.inference.runtimes.choice import open_runtime
+from monai_kd.inference.runtimes.runtime import Runtime
+from monai_kd.inference.segmenting.segmentation import write_label
 from monai_kd.inference.student import Student, read_student
+from tests.inference.segmented import segment_case
 
 Image = nibabel.Nifti1Image
 Images = Mapping[str, Image]
@@ -60,7 +62,7 @@ class Segmenter:
         read = inspect_case(case, dataset=replace(self.dataset, root=self.folder), threads=2)
         if not read.usable:
             raise ValueError(f"refused: {read.findings}")
-        found = segment(read, self.student, self.runtime, most_bytes=MOST_BYTES)
+        found = segment_case(read, self.student, self.runtime, most_bytes=MOST_BYTES)
         write_label(found, self.folder / "mask.nii.gz", BRATS2023)
         mask = nibabel.load(self.folder / "mask.nii.gz")
         return type(mask)(

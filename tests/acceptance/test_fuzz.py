@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from data_prep.scans.scan import read_scan
+from data_prep.scans import read_scan
 from tests.acceptance.fuzz import nifti, streams
 from tests.acceptance.fuzz.judging import CRASH, HANG, PASSED, REFUSED, UNFORESEEN, WRONG, judge
 from tests.acceptance.fuzz.mutants import make_mutant

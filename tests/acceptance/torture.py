@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data_prep import write_phantoms
-from data_prep.case import MODALITIES
+from data_prep.brats.sequences import SEQUENCES
 from data_prep.files import write_bytes
 from monai_kd.inference.student import Student, read_student
 from tests.acceptance.pipelines import (
@@ -294,7 +294,7 @@ def _equal_names(source: Path) -> Path:
     """The files of each patient are named by their sequence alone."""
     root = source.with_name("equal")
     for place, images in enumerate(list_images(source)):
-        for name, path in zip(MODALITIES, images, strict=True):
+        for name, path in zip(SEQUENCES, images, strict=True):
             copy = root / f"P{place}" / f"{name}.nii.gz"
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import nibabel
 
-from data_prep.case import MODALITIES
+from data_prep.brats.sequences import SEQUENCES
 from data_prep.rules import Rule
 from tests.damage.nifti_files import Voxels, edit_header, edit_voxels, move
 
 SEG = "seg"
-EVERY = (*MODALITIES, SEG)
+EVERY = (*SEQUENCES, SEG)
 Way = Callable[["CaseFiles"], None]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import EnhancedMRImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
-from data_prep.case import MODALITIES
+from data_prep.brats.sequences import SEQUENCES
 from data_prep.phantom.case import PhantomCase, make_volumes
 
 SHAPE, SPACING_MM = (24, 20, 16), (0.9, 1.1, 2.0)  # to the left, back, top
@@ -62,7 +62,7 @@ class Writer:
 
     def write_case(self, volumes: dict[str, np.ndarray]) -> "Writer":
         """Write all four sequences, a folder each."""
-        for sequence in MODALITIES:
+        for sequence in SEQUENCES:
             self.write(volumes[sequence], **HEADERS[sequence])
         return self
 

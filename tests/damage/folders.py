@@ -2,7 +2,7 @@
 
 import shutil
 
-from data_prep.case import MODALITIES
+from data_prep.brats.sequences import SEQUENCES
 from data_prep.rules import Rule
 from tests.damage.corruption import SEG, CaseFiles, Corruption
 from tests.damage.nifti_files import unpack
@@ -21,7 +21,7 @@ def _give_twice(case: CaseFiles) -> None:
 
 
 def _lose_images(case: CaseFiles) -> None:
-    for modality in MODALITIES:
+    for modality in SEQUENCES:
         case[modality].unlink()
 
 
@@ -39,7 +39,7 @@ def _duplicate(case: CaseFiles) -> None:
     """The same scans under the name of another patient."""
     copy = CaseFiles(case.folder.with_name("BraTS19_PHANTOM_999_1"))
     copy.folder.mkdir()
-    for kind in (*MODALITIES, SEG):
+    for kind in (*SEQUENCES, SEG):
         shutil.copyfile(case[kind], copy[kind])
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import nibabel
 import numpy.typing as npt
 
-from data_prep.scans.scan import read_scan
+from data_prep.scans import read_scan
 
 Voxels = npt.NDArray[Any]
 

@@ -3,7 +3,7 @@
 import nibabel
 import numpy as np
 
-from data_prep.scans.scan import read_scan
+from data_prep.scans import read_scan
 from tests.damage.corruption import (
     EVERY,
     SEG,

@@ -7,7 +7,8 @@ import numpy as np
 from nibabel.affines import from_matvec
 from scipy import ndimage
 
-from data_prep.case import MODALITIES, Case, ImageFile
+from data_prep.brats.sequences import SEQUENCES
+from data_prep.case import Case, ImageFile
 from data_prep.checks.inspection import Inspection
 from data_prep.phantom.case import PhantomCase, make_volumes
 from data_prep.scans.scan import Scan
@@ -22,7 +23,7 @@ AFFINE = np.diag([-1.0, -1.0, 1.0, 1.0])
 def make_phantom(number, shape=(48, 48, 48), difficulty=1.0):
     """The four sequences of one phantom, as a scanner's program stores them."""
     volumes = make_volumes(PhantomCase(700, number, shape, difficulty=difficulty))
-    return {name: np.asfortranarray(volumes[name]) for name in MODALITIES}
+    return {name: np.asfortranarray(volumes[name]) for name in SEQUENCES}
 
 
 def inspect(volumes, affine=AFFINE, findings=()):

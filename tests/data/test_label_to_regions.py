@@ -6,7 +6,7 @@ from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 from monai.transforms import Compose
 
-from data_prep.schemes import SCHEMES
+from data_prep.brats.labels import SCHEMES
 from monai_kd.data import LabelToRegionsd
 
 BUNDLES = Path(__file__).parents[2] / "bundles"

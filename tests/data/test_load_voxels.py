@@ -40,22 +40,6 @@ def test_a_label_keeps_its_values_and_the_grid_of_its_image(record):
     assert torch.equal(case["label"].affine, case["image"].affine)
 
 
-def test_a_file_of_another_format_asks_to_voxelise_again(record, tmp_path):
-    array = blosc2.open(record["label"], mode="r")
-    other = blosc2.asarray(array[...], urlpath=str(tmp_path / "label.b2nd"))
-    other.schunk.vlmeta["voxels"] = array.schunk.vlmeta["voxels"] | {"format": 99}
-    with pytest.raises(ValueError, match="has voxel format 99, expected 1: voxelise again"):
-        read_block(tmp_path / "label.b2nd")
-
-
-@pytest.mark.parametrize("damage", [lambda content: content[:50], lambda content: b""])
-def test_a_file_that_is_cut_names_itself_and_the_mend(record, tmp_path, damage):
-    path = tmp_path / "image.b2nd"
-    path.write_bytes(damage(Path(record["image"]).read_bytes()))
-    with pytest.raises(ValueError, match=r"image.b2nd is no file of voxels .*: voxelise again"):
-        read_block(path)
-
-
 def test_voxels_that_have_rotted_are_told_and_not_trained_on(record, tmp_path):
     content = bytearray(Path(record["image"]).read_bytes())
     quarter = len(content) // 4

@@ -1,4 +1,4 @@
-"""Training reads what data_prep has made; inference prepares a scan itself. Both see one image."""
+"""Training reads what data_prep made, predict and a bundle prepare a scan: all see one image."""
 
 from pathlib import Path
 
@@ -12,16 +12,17 @@ from nibabel.affines import from_matvec
 from scipy.spatial.transform import Rotation
 
 from data_prep import voxelise_cases
-from data_prep.scans.normalisation import measure
-from monai_kd.data.voxels import normalise, read_block
-from monai_kd.inference.transforms import NormalizeBraind
+from data_prep.scans import measure, normalise, read_scan
+from monai_kd.data.voxels import read_block
+from monai_kd.inference.segmenting.preparation import prepare_image
+from monai_kd.inference.transforms import NormalizeForegroundd
 
 SOURCE = Path(__file__).parents[2] / "bundles" / "preprocessing.yaml"
-NAMES = ("t1ce", "t1", "t2", "flair", "seg")
+NAMES = ("t1ce", "t1", "t2", "flair")
 
 
 @pytest.fixture
-def scan(phantoms_of_this_room, tmp_path):
+def write_scan(phantoms_of_this_room, tmp_path):
     """Write one case again with other voxel sizes, axes and values; return its folder."""
     (source, *_) = sorted(phantoms_of_this_room.glob("HGG/*"))
 
@@ -44,22 +45,25 @@ def scan(phantoms_of_this_room, tmp_path):
 @pytest.mark.parametrize("shift", [0, -300])
 @pytest.mark.parametrize("angles", [(0, 0, 0), (12, -7, 20)])
 @pytest.mark.parametrize("spacing", [(1, 1, 1), (1.5, 1, 2), (0.7, 0.7, 0.7)])
-def test_training_and_inference_see_the_same_image(scan, tmp_path, spacing, angles, shift):
-    folder = scan(spacing, angles, shift)
+def test_training_predict_and_bundle_see_one_image(write_scan, tmp_path, spacing, angles, shift):
+    folder = write_scan(spacing, angles, shift)
     voxels = voxelise_cases(folder.parent, voxels_root=tmp_path, workers=1)
     trained = read_block(next(voxels.glob("*/image.b2nd")))
+    files = {name: folder / f"{folder.name}_{name}.nii.gz" for name in NAMES}
+    scans = {name: read_scan(file) for name, file in files.items()}
+    own = prepare_image(scans, modalities=NAMES, spacing_mm=(1.0, 1.0, 1.0), divisor=1)
     parser = ConfigParser(ConfigParser.load_config_file(SOURCE))
-    files = [str(folder / f"{folder.name}_{name}.nii.gz") for name in NAMES[:4]]
-    seen = Compose(parser.get_parsed_content("image"))({"image": files})["image"]
-    torch.testing.assert_close(seen.affine, trained.affine)
-    torch.testing.assert_close(seen.as_tensor(), trained.as_tensor(), atol=0.01, rtol=0)
+    images = {"image": [str(file) for file in files.values()]}
+    theirs = Compose(parser.get_parsed_content("image"))(images)["image"]
+    for affine in (own.grid.cut(own.box).affine, theirs.affine):
+        np.testing.assert_allclose(affine, trained.affine, atol=1e-5)
+    np.testing.assert_allclose(own.image, trained, atol=1e-6, rtol=0)
+    np.testing.assert_allclose(theirs, trained, atol=0.01, rtol=0)
 
 
-def test_both_normalise_by_the_same_rule():
+def test_a_bundle_normalises_by_the_same_rule():
     values = np.random.default_rng(0).integers(-50, 900, (1, 12, 12, 12)).astype(np.int16)
     values[:, :3] = 0
-    rule = measure(values[0], (0.5, 99.5))
-    described = {"modalities": ["t1"], "normalisation": {"t1": rule.as_dict()}}
     image = torch.from_numpy(values.astype(np.float32))
-    seen = NormalizeBraind("image")({"image": image})["image"]
-    torch.testing.assert_close(seen, torch.from_numpy(normalise(values, described)))
+    seen = NormalizeForegroundd("image")({"image": image})["image"]
+    torch.testing.assert_close(seen[0], torch.from_numpy(normalise(values[0], measure(values[0]))))

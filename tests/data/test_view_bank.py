@@ -1,6 +1,5 @@
 import errno
 import io
-import json
 import os
 import shutil
 
@@ -12,11 +11,10 @@ from monai.transforms import RandFlipd, RandSpatialCropSamplesd
 from rich.console import Console
 from torch import nn
 
-from monai_kd.data.banked_views import BankedViews
-from monai_kd.data.logit_store import LogitStore, ViewBankError
-from monai_kd.data.view_bank import ViewBank
+from monai_kd.data.view_bank.banked_views import BankedViews
+from monai_kd.data.view_bank.logit_store import LogitStore, ViewBankError
+from monai_kd.data.view_bank.view_bank import ViewBank
 from monai_kd.data.view_dataset import ViewDataset
-from monai_kd.data.view_index import ViewIndex
 from monai_kd.distillation import Distiller
 from monai_kd.networks import EnsembleTeacher
 
@@ -41,10 +39,8 @@ def dataset(*, seed=1, prob=0.5, views=2):
     return ViewDataset(records, [crop, RandFlipd("image", prob)], seed=seed, views=views)
 
 
-def bank(folder, *, teacher=None, keep="float16", **options):
-    return ViewBank(
-        dataset(**options), teacher=teacher or _CountingTeacher(), folder=folder, keep=keep
-    )
+def bank(folder, *, teacher=None, **options):
+    return ViewBank(dataset(**options), teacher=teacher or _CountingTeacher(), folder=folder)
 
 
 def fill(filled):
@@ -81,47 +77,16 @@ def test_an_interrupted_filling_goes_on(tmp_path):
     again = bank(tmp_path)
     assert "1 of 4 views are missing" in fill(again)[1]
     assert again.teacher.asked == 1
-    assert json.loads((folder / "fidelity.json").read_text())["windows"] == 8
 
 
-def test_a_full_bank_is_known_without_a_look_at_its_views(tmp_path):
-    fill(bank(tmp_path))
-    again, replayed = bank(tmp_path), []
-    again.dataset.transform.transforms += (lambda item: replayed.append(1) or item,)
-    fill(again)
-    looks = 1 + again.dataset.views  # at the first record alone: its shape, and all its views
-    assert len(replayed) == 2 * looks
-
-
-def test_a_changed_file_of_a_case_is_looked_at_again(tmp_path):
-    scan = tmp_path / "scan"
-    scan.write_text("as it was")
-    first, again = bank(tmp_path), bank(tmp_path)
-    first.dataset.data[1]["scan"] = again.dataset.data[1]["scan"] = str(scan)
-    fill(first)
-    scan.write_text("as it is, and longer")
-    again.dataset.data[1]["image"] = torch.ones(2, 8, 8, 8)
-    assert "2 of 4 views are missing" in fill(again)[1]
-
-
-def test_an_index_that_errs_serves_nothing_stale_and_is_mended(tmp_path):
+def test_a_changed_image_of_a_case_is_asked_about_again(tmp_path):
     fill(bank(tmp_path))
     other = bank(tmp_path)
-    other.dataset.data[1]["image"] = torch.ones(2, 8, 8, 8)  # nothing that a file would show
-    assert "all 4 views are in" in fill(other)[1]
-    with pytest.raises(ViewBankError, match=r"case_1: fill it .* look at every view anew"):
+    other.dataset.data[1]["image"] = torch.ones(2, 8, 8, 8)
+    with pytest.raises(ViewBankError, match=r"no view like that of case case_1: fill it"):
         BankedViews(other)[1]
     assert "2 of 4 views are missing" in fill(other)[1]
     assert len(BankedViews(other)[1]) == 2
-
-
-def test_torn_and_spoilt_lines_of_the_index_are_passed_over(tmp_path):
-    folder, _ = fill(bank(tmp_path))
-    (index,) = folder.glob("*.views.jsonl")
-    index.write_bytes(b"5\n{}\n\xff\n" + index.read_bytes()[:-20])
-    assert "all 4 views are in" in fill(bank(tmp_path))[1]
-    known = [ViewIndex(folder, dataset()).find(i, view) for i in (0, 1) for view in (0, 1)]
-    assert [len(images) for images in known] == [2] * 4
 
 
 @pytest.mark.parametrize(
@@ -163,25 +128,11 @@ def test_what_changes_while_a_teacher_runs_does_not_lose_its_bank(tmp_path):
 
 
 def test_a_teacher_that_answers_nan_is_told_with_the_case(tmp_path):
-    filled = bank(tmp_path, keep="uint8")
+    filled = bank(tmp_path)
     filled.dataset.data[1]["image"] = torch.full((2, 8, 8, 8), torch.nan)
     with pytest.raises(ViewBankError, match="answers view 0 of case case_1 with NaN"):
         fill(filled)
     assert len(list(filled.open_store().folder.glob("*.b2nd"))) == 4
-
-
-def test_fidelity_counts_what_every_process_has_stored(tmp_path):
-    one, other = bank(tmp_path), bank(tmp_path)
-    store = one.open_store()
-    for number, process in enumerate((one, other)):
-        process._add((number, 0), store, ViewIndex(store.folder, process.dataset))
-    (store.folder / "fidelity.json").write_text("spoilt")
-    with (store.folder / "fidelity.jsonl").open("a") as file:
-        file.write('\n["a", 1.0]\n{"torn')
-    for _filling in range(2):
-        fill(one)
-        assert json.loads((store.folder / "fidelity.json").read_text())["windows"] == 8
-        (store.folder / "fidelity.json").unlink()
 
 
 def test_what_a_killed_filling_left_is_swept_and_what_another_writes_is_not(tmp_path):
@@ -209,23 +160,18 @@ def test_a_disk_that_fills_up_is_told_and_what_is_stored_stays(tmp_path, monkeyp
     assert "3 of 4 views are missing" in fill(filled)[1]
 
 
-@pytest.mark.parametrize(("keep", "largest"), [("float16", 5e-4), ("uint8", 8e-3)])
-def test_fidelity_is_measured_and_written_down(tmp_path, keep, largest):
-    folder, said = fill(bank(tmp_path, keep=keep))
-    measured = json.loads((folder / "fidelity.json").read_text())
-    assert 0 < measured["mean_difference"] < measured["largest_difference"] < largest
-    assert measured["flipped_share"] < 0.01
-    assert (measured["keep"], measured["windows"]) == (keep, 8)
-    assert "probabilities are off by" in said
-
-
-@pytest.mark.parametrize("keep", ["float16", "uint8"])
-def test_extreme_logits_stay_finite_and_keep_their_side(tmp_path, keep):
-    store = LogitStore(tmp_path, keep)
+def test_extreme_logits_stay_finite_and_keep_their_side(tmp_path):
+    store = LogitStore(tmp_path)
     store.write(tmp_path / "a.b2nd", torch.tensor([-1e6, -50.0, -1.0, 1.0, 50.0, 1e6]))
     read = store.read(tmp_path / "a.b2nd")
     assert torch.isfinite(read).all()
     assert (read > 0).tolist() == [False] * 3 + [True] * 3
+
+
+def test_what_float16_holds_comes_back_bit_for_bit(tmp_path):
+    store, logits = LogitStore(tmp_path), torch.randn(3, 4, 4, 4).half()
+    store.write(tmp_path / "a.b2nd", logits)
+    assert torch.equal(store.read(tmp_path / "a.b2nd"), logits.float())
 
 
 @pytest.mark.parametrize("place", [0, 40, -20, -1])
@@ -251,8 +197,6 @@ def test_a_disk_that_is_too_small_is_told_before_the_work(tmp_path, monkeypatch)
 def test_what_cannot_be_banked_is_refused(tmp_path):
     with pytest.raises(ViewBankError, match="none comes back"):
         bank(tmp_path, views=0)
-    with pytest.raises(ValueError, match="keep is 'int4', expected one of float16, uint8"):
-        bank(tmp_path, keep="int4")
     tapped = _CountingTeacher()
     tapped.taps = ["conv"]
     with pytest.raises(ViewBankError, match="the loss reads the teacher's conv, and a view bank"):

@@ -96,7 +96,7 @@ def test_a_corruption_is_told_with_file_and_mend_in_three_lines(outcomes, way):
     assert outcome.code == (1 if rule.severity == "error" else 0)
     assert len(outcome.stderr.splitlines()) <= 3
     line = next(line for line in told.splitlines() if f"[{rule.code}]" in line)
-    assert rule.mend in line
+    assert rule.fix in line
     assert ".nii" in line or way in NAMELESS
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from data_prep import voxelise_cases, write_datalist
+from data_prep.brats.labels import scheme_of_classes
 from data_prep.checks import check_dataset
-from data_prep.datalist import Split, write_raw_datalist
+from data_prep.datalist import Split, state_task, write_raw_datalist
 from data_prep.layouts import find_dataset
 
 PARTS = ("training", "test", "unlabelled")
@@ -51,6 +52,35 @@ def test_the_list_says_what_it_holds(voxels_dir, tmp_path):
     assert list(datalist["regions"].items()) == [
         ("TC", [1, 4]), ("WT", [1, 2, 4]), ("ET", [4])
     ]  # fmt: skip
+
+
+def test_the_task_of_a_tumour_is_regions_that_overlap(voxels_dir, tmp_path):
+    task = read(voxels_dir, tmp_path)["task"]
+    assert task.pop("outputs") == {"TC": [1, 4], "WT": [1, 2, 4], "ET": [4]}
+    channels = ["t1ce", "t1", "t2", "flair"]
+    assert task == {"kind": "regions", "spatial_dims": 3, "channels": channels}
+
+
+def test_exclusive_classes_have_the_background_first():
+    scheme = scheme_of_classes({2: "Posterior", 0: "background", 1: "Anterior"})
+    task = state_task(["MRI"], scheme.regions)
+    assert task["kind"] == "classes"
+    assert list(task["outputs"].items()) == [
+        ("background", [0]), ("Anterior", [1]), ("Posterior", [2])
+    ]  # fmt: skip
+
+
+def test_where_nothing_says_what_labels_mean_there_is_no_task():
+    assert state_task(["MRI"], None) is None
+
+
+def test_the_seal_covers_the_task(voxels_dir, tmp_path):
+    before = read(voxels_dir, tmp_path)["sha256"]
+    other = shutil.copytree(voxels_dir, tmp_path / "other")
+    listed = json.loads((other / "voxels.json").read_text())
+    listed["regions"] = {"core": [1], "rest": [2, 4]}
+    (other / "voxels.json").write_text(json.dumps(listed))
+    assert read(other, tmp_path)["sha256"] != before
 
 
 def test_the_seal_follows_content_and_split_but_not_the_place(phantoms, voxels_dir, tmp_path):

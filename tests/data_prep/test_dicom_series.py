@@ -9,7 +9,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import JPEGLosslessSV1, RLELossless, SecondaryCaptureImageStorage, generate_uid
 
-from data_prep.case import MODALITIES
+from data_prep.brats.sequences import SEQUENCES
 from data_prep.checks import inspect_case
 from data_prep.dicom.files import holds_dicom
 from data_prep.dicom.sequences import recognise_sequence
@@ -341,7 +341,7 @@ def test_converted_series_pass_as_a_case_of_nifti(writer, volumes, tmp_path):
     [found] = dataset.cases
     inspection = inspect_case(found, dataset=dataset)
     assert inspection.usable, inspection.findings
-    assert list(inspection.scans) == list(MODALITIES)
+    assert list(inspection.scans) == list(SEQUENCES)
     for sequence, scan in inspection.scans.items():
         np.testing.assert_array_equal(scan.voxels, volumes[sequence])
         np.testing.assert_allclose(scan.affine, writer.affine, atol=1e-5)

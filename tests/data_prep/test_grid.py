@@ -10,7 +10,9 @@ from nibabel.orientations import axcodes2ornt, inv_ornt_aff
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from data_prep.scans.grid import LINEAR, NEAREST, Grid, choose_grid, from_grid, grid_of, to_grid
+from data_prep.scans.grid import Grid, choose_grid, grid_of
+from data_prep.scans.resampling import LINEAR, NEAREST, to_grid
+from tests.data_prep.back import from_grid
 
 ORIENTATIONS = [
     tuple(pair[side] for pair, side in zip(axes, sides, strict=True))

@@ -9,9 +9,7 @@ from nibabel.nifti2 import Nifti2Pair
 
 from data_prep.layouts import find_dataset
 from data_prep.rules import Rule
-from data_prep.scans import scan
-from data_prep.scans.pair import files_of
-from data_prep.scans.scan import ScanError, read_scan
+from data_prep.scans import ScanError, count_bytes, files_of, nifti, read_scan
 
 VOXELS = np.arange(4 * 5 * 6, dtype=">i2").reshape(4, 5, 6)
 AFFINE = np.diag([-1.0, 2, 3, 1])
@@ -121,10 +119,10 @@ def test_layouts_take_a_pair_for_one_file(save, tmp_path):
 
 @pytest.mark.parametrize("name", ["scan.img", "scan.img.gz"])
 def test_a_large_pair_is_read_and_one_that_is_larger_than_it_claims_is_not(save, name, monkeypatch):
-    monkeypatch.setattr(scan, "MAX_OFFSET", 120)
+    monkeypatch.setattr(nifti, "MAX_OFFSET", 120)
     image = save(name) / name
     np.testing.assert_array_equal(read_scan(image).values, VOXELS)
-    assert scan.count_bytes(image) == VOXELS.nbytes
+    assert count_bytes(image) == VOXELS.nbytes
     (image.parent / "scan.img").write_bytes(bytes(VOXELS.nbytes + 121))
     (image.parent / "scan.img.gz").unlink(missing_ok=True)
     assert _rule_of(image.parent / "scan.img") is Rule.TRAILING_BYTES

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from data_prep.case import MODALITIES
+from data_prep.brats.sequences import SEQUENCES
 from data_prep.phantom.anatomy import grow_anatomy
 from data_prep.phantom.case import PhantomCase, make_volumes
 from data_prep.phantom.contrast import render
@@ -95,7 +95,7 @@ def test_lesions_and_plexus_bear_no_label(anatomy, tumour):
 
 def test_background_is_zero_in_all_modalities_alike(cases):
     for case in cases:
-        brains = [case[modality] > 0 for modality in MODALITIES]
+        brains = [case[modality] > 0 for modality in SEQUENCES]
         assert all((brain == brains[0]).all() for brain in brains)
         assert not case["seg"][~brains[0]].any()
 

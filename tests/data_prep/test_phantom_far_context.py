@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from data_prep import DatasetError, write_phantoms
 from data_prep.__main__ import main
-from data_prep.case import MODALITIES
+from data_prep.brats.sequences import SEQUENCES
 from data_prep.phantom.anatomy import grow_anatomy
 from data_prep.phantom.case import PhantomCase, make_volumes
 from data_prep.phantom.contrast import render
@@ -45,7 +45,7 @@ def second_alone(glioma, metastasis):
 def test_a_hemisphere_with_one_lesion_is_the_same_voxel_for_voxel_in_both_types(pairs):
     for (glioma, alone), (_, with_twin) in pairs:
         half = half_of(glioma)
-        assert all((alone[kind][half] == with_twin[kind][half]).all() for kind in MODALITIES)
+        assert all((alone[kind][half] == with_twin[kind][half]).all() for kind in SEQUENCES)
 
 
 def test_only_the_other_hemisphere_tells_the_types_apart(pairs):
@@ -88,7 +88,7 @@ def test_half_of_the_cases_are_metastatic_and_all_enhance():
 
 def test_ordinary_phantoms_have_the_voxels_that_they_always_had():
     volumes = make_volumes(PhantomCase(0, 0, (32, 32, 32)))
-    found = hashlib.sha256(b"".join(volumes[kind].tobytes() for kind in (*MODALITIES, "seg")))
+    found = hashlib.sha256(b"".join(volumes[kind].tobytes() for kind in (*SEQUENCES, "seg")))
     assert found.hexdigest() == "21c702cc7b3e756c7a846bbf9bfe7c7ac795c37e2eb2bb10bbfda8197517d78d"
 
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from data_prep import DatasetError, write_phantoms
-from data_prep.case import MODALITIES
+from data_prep.brats.labels import BRATS2021
+from data_prep.brats.sequences import SEQUENCES
 from data_prep.layouts import find_dataset
 from data_prep.phantom import LAYOUTS
 from data_prep.phantom.case import PhantomCase, make_volumes
-from data_prep.scans.scan import read_scan
-from data_prep.schemes import BRATS2021
+from data_prep.scans import read_scan
 
 CASES = 4  # the last of them is of low grade
 SIZE = 32
@@ -47,7 +47,7 @@ def _digests(folder):
 def test_each_layout_is_recognised_without_a_finding(dataset):
     assert len(dataset.cases) == CASES
     assert dataset.findings == ()
-    assert dataset.modalities == MODALITIES
+    assert dataset.modalities == SEQUENCES
     assert dataset.scheme.name == SCHEMES[dataset.root.name]
 
 
@@ -61,7 +61,7 @@ def test_each_layout_gives_the_regions_of_the_source(dataset, sources):
 
 def test_each_layout_gives_the_modalities_of_the_source(dataset, sources):
     for case, source in zip(dataset.cases, sources, strict=True):
-        assert tuple(case.images) == MODALITIES
+        assert tuple(case.images) == SEQUENCES
         for modality, image in case.images.items():
             scan = read_scan(image.path)
             volume = scan if image.channel is None else scan.take_channel(image.channel)
@@ -74,7 +74,7 @@ def test_labels_hold_the_values_of_their_scheme_and_no_other(dataset):
 
 
 def test_the_mapping_names_patterns_and_meaning(dataset):
-    assert tuple(dataset.mapping) == (*MODALITIES, "labels")
+    assert tuple(dataset.mapping) == (*SEQUENCES, "labels")
     assert str(dataset.scheme) in dataset.mapping["labels"]
 
 

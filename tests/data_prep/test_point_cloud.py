@@ -17,8 +17,8 @@ from data_prep.point_cloud import (
     write_cloud,
 )
 from data_prep.scans.grid import Grid
+from data_prep.scans.store import read_array
 from data_prep.voxels import voxelise
-from data_prep.voxels.store import read_array
 
 NAMES = ("t1ce", "flair")
 lawful = settings(deadline=None, derandomize=True, max_examples=50, database=None)

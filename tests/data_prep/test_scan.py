@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_prep.rules import Rule
-from data_prep.scans import scan as scan_module
-from data_prep.scans.scan import ScanError, count_bytes, read_scan
+from data_prep.scans import ScanError, count_bytes, nifti, read_scan
 
 VOXELS = np.arange(4 * 5 * 6, dtype=np.int16).reshape(4, 5, 6)
 AFFINE = np.diag([-1.0, 2, 3, 1])
@@ -127,7 +126,7 @@ def test_a_missing_checksum_is_told(tmp_path):
 
 
 def test_a_bomb_is_refused_before_it_is_inflated(tmp_path, monkeypatch):
-    monkeypatch.setattr(scan_module, "BOMB_BYTES", 2**16)
+    monkeypatch.setattr(nifti, "BOMB_BYTES", 2**16)
     bomb = gzip.compress(_bytes(np.zeros((64, 64, 64), np.int16)))
     with pytest.raises(ScanError, match=r"\d+ bytes claim to be 524640"):
         _read(bomb, tmp_path)

@@ -1,7 +1,7 @@
 import pytest
 
 from data_prep import DatasetError
-from data_prep.schemes import (
+from data_prep.brats.labels import (
     BRATS2021,
     BRATS2023,
     BRATS2024,

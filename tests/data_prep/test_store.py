@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from data_prep.errors import DatasetError
-from data_prep.voxels.store import (
+from data_prep.scans.store import (
     as_smallest,
     read_array,
     read_metadata,
@@ -64,7 +64,7 @@ def test_what_is_no_array_is_named_and_has_no_key(tmp_path, content):
     path = tmp_path / "image.b2nd"
     path.write_bytes(content)
     assert stored_key(path) is None
-    with pytest.raises(DatasetError, match=r"image\.b2nd: not an array of voxels"):
+    with pytest.raises(DatasetError, match=r"image\.b2nd is no file of voxels"):
         read_array(path)
 
 

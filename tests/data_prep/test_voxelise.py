@@ -20,12 +20,13 @@ from data_prep.case import ImageFile
 from data_prep.checks.report import error_lines
 from data_prep.errors import DatasetError
 from data_prep.layouts import find_dataset
-from data_prep.scans.crop import find_brain
-from data_prep.scans.grid import Grid, from_grid
+from data_prep.scans.crop import find_box
+from data_prep.scans.grid import Grid
+from data_prep.scans.store import read_array, read_metadata
 from data_prep.voxels import VoxelSettings, read_voxels_json, voxelise
 from data_prep.voxels.folder import hold
-from data_prep.voxels.store import read_array, read_metadata
 from tests.damage import corrupt
+from tests.data_prep.back import from_grid
 
 FILES = ("image.b2nd", "label.b2nd")
 
@@ -97,8 +98,8 @@ def test_the_crop_is_the_brain_and_not_a_voxel_more(made):
 
 def test_where_nothing_is_zero_or_all_is_the_box_is_the_whole():
     whole = (slice(0, 3), slice(0, 4), slice(0, 5))
-    assert find_brain([np.zeros((3, 4, 5)), np.zeros((3, 4, 5))]) == whole
-    assert find_brain([np.ones((3, 4, 5)), np.zeros((3, 4, 5))]) == whole
+    assert find_box([np.zeros((3, 4, 5)), np.zeros((3, 4, 5))]) == whole
+    assert find_box([np.ones((3, 4, 5)), np.zeros((3, 4, 5))]) == whole
 
 
 @pytest.mark.parametrize("axes", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
@@ -106,7 +107,7 @@ def test_where_nothing_is_zero_or_all_is_the_box_is_the_whole():
 def test_the_box_is_right_for_any_order_in_memory(axes, turned):
     volumes = np.zeros((2, 6, 7, 8))[:, ::turned].transpose(0, *(axis + 1 for axis in axes))
     volumes[0, 1, 4, 2] = volumes[1, 3, 2, 5] = 1
-    assert find_brain(volumes) == (slice(1, 4), slice(2, 5), slice(2, 6))
+    assert find_box(volumes) == (slice(1, 4), slice(2, 5), slice(2, 6))
 
 
 def test_a_second_run_waits_until_the_first_lets_go(tmp_path):

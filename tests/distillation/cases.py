@@ -33,7 +33,6 @@ class Case(NamedTuple):
     unlabelled: Literal["same", "skipped", "teacher"] = "same"
     # term of a temperature, for terms whose T^2 keeps the gradient's scale at small logits
     make_tempered: Callable[[float], nn.Module] | None = None
-    dims: tuple[int, ...] = (2, 3)  # which the case is for
 
 
 def make_random(

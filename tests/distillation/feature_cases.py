@@ -1,10 +1,7 @@
 """The cases of terms on features, for the laws of `test_laws.py`."""
 
-from functools import partial
-
 from torch import nn
 
-from monai_kd.distillation.projectors import ChannelProjector
 from monai_kd.distillation.terms.affinity_term import AffinityTerm
 from monai_kd.distillation.terms.attention_transfer_term import AttentionTransferTerm
 from monai_kd.distillation.terms.correlation_term import CorrelationTerm
@@ -28,8 +25,6 @@ from tests.distillation.cases import (
 STUDENT, TEACHER = 3, 4  # channels: not alike, so that a swapped pair shows
 FINE, COARSE = "fine", "coarse"  # taps of two stages, one at full and one at half resolution
 TAPS = {"student_tap": FINE, "teacher_tap": FINE}
-CHANNELS = {"student_channels": STUDENT, "teacher_channels": TEACHER}
-ALIKE = {"student_channels": TEACHER, "teacher_channels": TEACHER}
 
 
 def make_maps(seed, dtype, dims, *, student=STUDENT, teacher=TEACHER):
@@ -88,137 +83,89 @@ def say(seed, dtype, dims, *, channels, grad):
 
 
 def passing(term):
-    """The term with projectors that let their input pass."""
-    for module in term.modules():
-        if isinstance(module, nn.Conv2d | nn.Conv3d):
-            nn.init.dirac_(module.weight)
-            nn.init.zeros_(module.bias)
+    """The term, whose projectors let their input pass."""
+
+    def fit(output, build=term.fit):
+        build(output)
+        for module in term.modules():
+            if isinstance(module, nn.Conv2d | nn.Conv3d):
+                nn.init.dirac_(module.weight)
+                nn.init.zeros_(module.bias)
+
+    term.fit = fit
     return term
 
 
-def make_heads(dims, **arguments):
-    return StageHeadsTerm(
-        student_taps=[FINE, COARSE],
-        student_channels=[STUDENT, STUDENT],
-        out_channels=REGIONS,
-        spatial_dims=dims,
-        **arguments,
-    )
+def make_heads(**arguments):
+    return StageHeadsTerm(student_taps=[FINE, COARSE], **arguments)
 
 
-def without_projector(name, make_term, *, equal=True, make_output=make_maps, make_tempered=None):
-    return Case(
-        name,
-        make_term,
-        make_output,
-        make_region_label,
-        equal=equal,
-        make_tempered=make_tempered,
-    )
-
-
-def with_projector(
-    name, make_term, *, make_output=make_maps, equal=False, permutable=True, make_tempered=None
-):
-    """A case for 2D and one for 3D: `make_term(dims)`, `make_tempered(dims, temperature)`."""
-    return [
-        Case(
-            f"{name} {dims}D",
-            lambda dims=dims: make_term(dims),
-            make_output,
-            make_region_label,
-            equal=equal,
-            permutable=permutable,
-            make_tempered=make_tempered and partial(make_tempered, dims),
-            dims=(dims,),
-        )
-        for dims in (2, 3)
-    ]
+def on_maps(name, make_term, *, make_output=make_maps, **facts):
+    return Case(name, make_term, make_output, make_region_label, **facts)
 
 
 FEATURE_CASES = [
-    without_projector(
-        "correlation", CorrelationTerm, make_tempered=lambda t: CorrelationTerm(temperature=t)
+    on_maps(
+        "correlation",
+        CorrelationTerm,
+        equal=True,
+        make_tempered=lambda t: CorrelationTerm(temperature=t),
     ),
-    without_projector(
+    on_maps(
         "correlation of classes",
         lambda: CorrelationTerm(exclusive=True),
+        equal=True,
         make_tempered=lambda t: CorrelationTerm(temperature=t, exclusive=True),
     ),
-    without_projector(
-        "correlation of features", lambda: CorrelationTerm(**TAPS), make_output=make_alike
+    on_maps(
+        "correlation of features",
+        lambda: CorrelationTerm(**TAPS),
+        make_output=make_alike,
+        equal=True,
     ),
-    *with_projector(
-        "projected correlation",
-        lambda dims: CorrelationTerm(
-            **TAPS, projector=ChannelProjector(STUDENT, TEACHER, spatial_dims=dims)
-        ),
-    ),
-    without_projector("affinity", AffinityTerm),
-    without_projector("affinity of features", lambda: AffinityTerm(**TAPS, grid=3)),
-    without_projector(
+    on_maps("projected correlation", lambda: CorrelationTerm(**TAPS)),
+    on_maps("affinity", AffinityTerm, equal=True),
+    on_maps("affinity of features", lambda: AffinityTerm(**TAPS, grid=3), equal=True),
+    on_maps(
         "attention transfer",
         lambda: AttentionTransferTerm(student_taps=[FINE, COARSE], teacher_taps=[FINE, COARSE]),
+        equal=True,
     ),
-    without_projector("hidden", lambda: HiddenTerm(**TAPS)),
-    without_projector("hidden divergence", lambda: HiddenTerm(**TAPS, divergence=True)),
-    *with_projector(
-        "hidden regressor",
-        lambda dims: HiddenRegressorTerm(**TAPS, **CHANNELS, spatial_dims=dims),
-        permutable=False,
-    ),
-    *with_projector(
+    on_maps("hidden", lambda: HiddenTerm(**TAPS), equal=True),
+    on_maps("hidden divergence", lambda: HiddenTerm(**TAPS, divergence=True), equal=True),
+    on_maps("hidden regressor", lambda: HiddenRegressorTerm(**TAPS), permutable=False),
+    on_maps(
         "passing hidden regressor",
-        lambda dims: passing(HiddenRegressorTerm(**TAPS, **ALIKE, spatial_dims=dims, cosine=True)),
+        lambda: passing(HiddenRegressorTerm(**TAPS, cosine=True)),
         make_output=make_alike,
         equal=True,
     ),
-    *with_projector("latent", lambda dims: LatentTerm(**TAPS, **CHANNELS, spatial_dims=dims)),
-    *with_projector(
-        "passing latent",
-        lambda dims: passing(LatentTerm(**TAPS, **ALIKE, spatial_dims=dims)),
-        make_output=make_alike,
-        equal=True,
+    on_maps("latent", lambda: LatentTerm(**TAPS)),
+    on_maps(
+        "passing latent", lambda: passing(LatentTerm(**TAPS)), make_output=make_alike, equal=True
     ),
-    *with_projector(
+    on_maps(
         "passing plain latent",
-        lambda dims: passing(LatentTerm(**TAPS, **ALIKE, spatial_dims=dims, normalised=False)),
+        lambda: passing(LatentTerm(**TAPS, normalised=False)),
         make_output=make_alike,
         equal=True,
     ),
-    *with_projector(
+    on_maps(
         "cross attention",
-        lambda dims: CrossAttentionTerm(
-            student_tap=COARSE, teacher_tap=COARSE, **CHANNELS, spatial_dims=dims, replace=0
-        ),
+        lambda: CrossAttentionTerm(student_tap=COARSE, teacher_tap=COARSE, replace=0),
         make_output=make_tokens,
         permutable=False,
     ),
-    *with_projector(
-        "group linear",
-        lambda dims: GroupLinearTerm(
-            student_tap=FINE, teacher_tap=FINE, **CHANNELS, spatial_dims=dims
-        ),
-        permutable=False,
-    ),
-    *with_projector(
-        "stage heads",
-        make_heads,
-        make_tempered=lambda dims, t: make_heads(dims, temperature=t),
-    ),
-    *with_projector(
+    on_maps("group linear", lambda: GroupLinearTerm(**TAPS), permutable=False),
+    on_maps("stage heads", make_heads, make_tempered=lambda t: make_heads(temperature=t)),
+    on_maps(
         "stage heads of classes",
-        lambda dims: make_heads(dims, exclusive=True, temperature=2.0),
-        make_tempered=lambda dims, t: make_heads(dims, exclusive=True, temperature=t),
+        lambda: make_heads(exclusive=True, temperature=2.0),
+        make_tempered=lambda t: make_heads(exclusive=True, temperature=t),
     ),
-    *with_projector(
+    on_maps(
         "fusion transfer",
-        lambda dims: FusionTransferTerm(
-            student_taps=[FINE, COARSE],
-            student_channels=[STUDENT, STUDENT],
-            teacher_channels=[TEACHER, TEACHER],
-            spatial_dims=dims,
-        ),
+        lambda: FusionTransferTerm(student_taps=[FINE, COARSE]),
         make_output=make_fusion,
     ),
 ]

@@ -12,6 +12,12 @@ LABEL = torch.zeros(2, 1, 4, 6)
 EPSILON = 1e-6
 
 
+def fit(term, output):
+    """The term in double precision, its projectors of these shapes."""
+    term.fit(output)
+    return term.double()
+
+
 def evaluate(term, output):
     torch.manual_seed(0)
     return term.double()(output, LABEL).item()

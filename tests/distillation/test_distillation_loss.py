@@ -7,7 +7,11 @@ from torch import nn
 from monai_kd.distillation.distillation_loss import DistillationLoss, ramp_up_and_down
 from monai_kd.distillation.distiller import Distiller
 from monai_kd.distillation.terms.balanced_soft_label_term import BalancedSoftLabelTerm
-from monai_kd.distillation.terms.supervised_region_term import SupervisedRegionTerm
+from monai_kd.distillation.terms.hidden_term import HiddenTerm
+from monai_kd.distillation.terms.latent_term import LatentTerm
+from monai_kd.distillation.terms.stage_heads_term import StageHeadsTerm
+from monai_kd.distillation.terms.supervised_term import SupervisedTerm
+from monai_kd.distillation.terms.unlabelled_term import UnlabelledTerm
 from monai_kd.distillation.weighing import RunningMeanWeighing
 from monai_kd.outputs import DistillationOutput, NetworkOutput
 
@@ -17,14 +21,16 @@ OUTPUT = DistillationOutput(ALONE.student, NetworkOutput(-ALONE.student.logits))
 
 
 def make_loss(*, supervised=1.0, soft_label=1.0, weighing=None):
-    terms = {"supervised": SupervisedRegionTerm(), "soft_label": BalancedSoftLabelTerm()}
-    weights = {"supervised": supervised, "soft_label": soft_label}
-    return DistillationLoss(terms, weights=weights, weighing=weighing)
+    terms = {
+        "supervised": SupervisedTerm(weight=supervised),
+        "soft_label": BalancedSoftLabelTerm(weight=soft_label),
+    }
+    return DistillationLoss(terms, weighing=weighing)
 
 
 def test_a_term_of_weight_zero_is_not_computed():
     loss = make_loss(soft_label=0.0)
-    assert torch.equal(loss(ALONE, LABEL), SupervisedRegionTerm()(ALONE, LABEL))
+    assert torch.equal(loss(ALONE, LABEL), SupervisedTerm()(ALONE, LABEL))
 
 
 def test_the_teacher_is_wanted_while_a_term_that_needs_it_counts():
@@ -55,22 +61,9 @@ def test_the_ramp_scales_what_needs_the_teacher_and_nothing_else():
 
 
 def test_weighing_makes_weights_shares_of_the_loss():
-    loss = make_loss(soft_label=0.5, weighing=RunningMeanWeighing(["supervised", "soft_label"]))
+    loss = make_loss(soft_label=0.5, weighing=RunningMeanWeighing())
     supervised = loss.terms["supervised"](OUTPUT, LABEL)
     torch.testing.assert_close(loss(OUTPUT, LABEL), 1.5 * supervised)
-
-
-def test_a_weighing_without_names_weighs_the_terms_of_the_loss():
-    named = RunningMeanWeighing(["supervised", "soft_label"])
-    first, second = (make_loss(weighing=each) for each in (named, RunningMeanWeighing()))
-    assert torch.equal(first(OUTPUT, LABEL), second(OUTPUT, LABEL))
-    assert second.weighing.names == ("supervised", "soft_label")
-
-
-@pytest.mark.parametrize("names", [["supervised"], ["overlap", "supervised", "soft_label"]])
-def test_a_weighing_of_other_terms_is_refused_at_once(names):
-    with pytest.raises(ValueError, match=r"the loss has the terms \['supervised', 'soft_label'\]"):
-        make_loss(weighing=RunningMeanWeighing(names))
 
 
 def test_a_loss_of_nothing_is_zero_and_has_a_gradient_of_zero():
@@ -110,7 +103,33 @@ def test_a_ramp_that_cannot_be_is_refused(arguments):
         ramp_up_and_down(1, **arguments)
 
 
-@pytest.mark.parametrize("weight", [-1.0, float("nan")])
-def test_a_weight_below_zero_is_refused(weight):
-    with pytest.raises(ValueError, match=r"must be 0 or more, got \{'soft_label'"):
+@pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf"), "much", True, None])
+def test_a_weight_that_is_no_number_from_zero_on_is_refused_with_its_term(weight):
+    with pytest.raises(ValueError, match=r"term 'soft_label' has the weight .*, expected a number"):
         make_loss(soft_label=weight)
+
+
+def test_a_loss_without_terms_or_with_a_foreign_one_is_refused():
+    with pytest.raises(ValueError, match="the loss has no term"):
+        DistillationLoss({})
+    with pytest.raises(ValueError, match=r"'own' is MSELoss, expected a monai_kd"):
+        DistillationLoss({"own": nn.MSELoss()})
+
+
+def test_taps_are_those_of_all_terms_and_their_projectors_are_built_before_any_step():
+    terms = {
+        "latent": LatentTerm(student_tap="0", teacher_tap="0"),
+        "unlabelled": UnlabelledTerm(HiddenTerm(student_tap="1", teacher_tap="1"), weight=0.5),
+    }
+    student, teacher = (nn.Sequential(nn.Conv2d(4, n, 1), nn.Conv2d(n, 3, 1)) for n in (5, 6))
+    before = [weight.clone() for weight in student.parameters()]
+    loss = DistillationLoss(terms, student=student, teacher=teacher, probe=(1, 4, 4, 4))
+    assert (loss.student_taps, loss.teacher_taps) == (("0", "1"), ("0", "1"))
+    assert loss.weights == {"latent": 1.0, "unlabelled": 0.5}
+    assert [tuple(p.shape) for p in loss.parameters()] == [(6, 5, 1, 1), (6,)]
+    assert all(map(torch.equal, before, student.parameters()))
+
+
+def test_a_text_for_a_list_of_taps_is_refused():
+    with pytest.raises(ValueError, match=r"taps are the text 'encoder.3'"):
+        StageHeadsTerm(student_taps="encoder.3")

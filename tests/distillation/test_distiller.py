@@ -4,12 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from monai_kd.distillation import (
-    BalancedSoftLabelTerm,
-    DistillationLoss,
-    Distiller,
-    SupervisedRegionTerm,
-)
+from monai_kd.distillation import DistillationLoss, Distiller
+from monai_kd.distillation.terms.balanced_soft_label_term import BalancedSoftLabelTerm
+from monai_kd.distillation.terms.supervised_term import SupervisedTerm
 from monai_kd.networks import ConvTeacher, TappedNetwork
 from monai_kd.outputs import DistillationOutput, NetworkOutput
 
@@ -20,8 +17,8 @@ def small_network(seed):
 
 
 def small_loss():
-    terms = {"supervised": SupervisedRegionTerm(), "soft_label": BalancedSoftLabelTerm()}
-    return DistillationLoss(terms, weights={"supervised": 1.0, "soft_label": 1.0})
+    terms = {"supervised": SupervisedTerm(), "soft_label": BalancedSoftLabelTerm()}
+    return DistillationLoss(terms)
 
 
 def test_teacher_stays_bit_identical_while_every_student_parameter_moves():
@@ -54,15 +51,13 @@ def test_without_a_teacher_only_the_student_speaks():
 def test_loss_is_the_weighted_sum_of_its_terms():
     logits, label = torch.randn(2, 3, 4, 4, 4), torch.ones(2, 3, 4, 4, 4)
     output = DistillationOutput(NetworkOutput(logits), NetworkOutput(-logits))
-    terms = {"supervised": SupervisedRegionTerm(), "soft_label": BalancedSoftLabelTerm()}
-    loss = DistillationLoss(terms, weights={"supervised": 2.0, "soft_label": 0.5})
+    terms = {
+        "supervised": SupervisedTerm(weight=2.0),
+        "soft_label": BalancedSoftLabelTerm(weight=0.5),
+    }
+    loss = DistillationLoss(terms)
     expected = 2 * terms["supervised"](output, label) + 0.5 * terms["soft_label"](output, label)
     torch.testing.assert_close(loss(output, label), expected)
-
-
-def test_a_term_without_a_weight_is_named():
-    with pytest.raises(ValueError, match="supervised"):
-        DistillationLoss({"supervised": SupervisedRegionTerm()}, weights={})
 
 
 def test_levels_of_a_student_become_features():

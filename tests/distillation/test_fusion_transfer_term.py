@@ -14,7 +14,6 @@ from tests.distillation.feature_cases import (
     COARSE,
     FINE,
     STUDENT,
-    TEACHER,
     make_fusion,
 )
 from tests.distillation.formulae import (
@@ -24,6 +23,7 @@ from tests.distillation.formulae import (
     cosines,
     divergence,
     evaluate,
+    fit,
     normal,
     rows,
     softmax,
@@ -32,22 +32,15 @@ from tests.distillation.formulae import (
 
 def make_fusion_term(**weights):
     torch.manual_seed(1)
-    return FusionTransferTerm(
-        student_taps=[FINE, COARSE],
-        student_channels=[STUDENT, STUDENT],
-        teacher_channels=[TEACHER, TEACHER],
-        spatial_dims=2,
-        **weights,
-    ).double()
+    term = FusionTransferTerm(student_taps=[FINE, COARSE], **weights)
+    return fit(term, make_fusion(1, torch.float64, 2))
 
 
 def test_fused_maps_are_compared_by_cosine_and_affinity():
     output, term = make_fusion(1, torch.float64, 2), make_fusion_term(attention=0.0, gates=0.0)
     expected = 0.0
     for scale, tap in enumerate((FINE, COARSE)):
-        told = convolve(
-            output.student.features[tap].detach().numpy(), term.projectors[scale].project
-        )
+        told = convolve(output.student.features[tap].detach().numpy(), term.maps[scale].projector)
         told, fused = rows(told), rows(output.teacher.features[f"fusion.fused.{scale}"].numpy())
         expected += cosine_distance(told, fused)
         expected += ((cosines(told) - cosines(fused)) ** 2).mean()
@@ -60,7 +53,7 @@ def test_scales_are_compared_as_distributions():
     features, places = [output.student.features[tap] for tap in (FINE, COARSE)], 2 * 3
     pooled = features[0].detach().numpy().reshape(2, STUDENT, 2, 2, 3, 2).mean((3, 5))
     maps = [pooled, features[1].detach().numpy()]
-    layers = [projector.project for projector in term.tokens.projectors]
+    layers = term.tokens.projectors
     tokens = np.concatenate([rows(convolve(*pair)) for pair in zip(maps, layers, strict=True)], 1)
     query, key = np.split(normal(tokens) @ term.rows.split.weight.detach().numpy().T, 2, axis=-1)
     seen = softmax(query @ key.swapaxes(1, 2) / np.sqrt(query.shape[-1]))

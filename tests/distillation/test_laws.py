@@ -12,8 +12,7 @@ from monai_kd.distillation.terms.deep_soft_label_term import DeepSoftLabelTerm
 from monai_kd.distillation.terms.nested_decoupled_term import NestedDecoupledTerm
 from monai_kd.distillation.terms.soft_label_term import SoftLabelTerm
 from monai_kd.distillation.terms.soft_overlap_term import SoftOverlapTerm
-from monai_kd.distillation.terms.supervised_class_term import SupervisedClassTerm
-from monai_kd.distillation.terms.supervised_region_term import SupervisedRegionTerm
+from monai_kd.distillation.terms.supervised_term import SupervisedTerm
 from monai_kd.distillation.terms.unlabelled_term import UnlabelledTerm
 from monai_kd.outputs import DistillationOutput, NetworkOutput
 from tests.distillation.cases import (
@@ -74,8 +73,48 @@ LOGIT_CASES = [
         equal=True,
         unlabelled="teacher",
     ),
+    Case(
+        "gated balanced soft label of classes",
+        lambda: BalancedSoftLabelTerm(exclusive=True, gate=ReliabilityGate()),
+        make_logits,
+        make_class_label,
+        equal=True,
+        unlabelled="teacher",
+    ),
+    Case(
+        "balanced soft label of classes",
+        lambda: BalancedSoftLabelTerm(exclusive=True, dilation=0),
+        make_logits,
+        make_class_label,
+        equal=True,
+        unlabelled="teacher",
+        make_tempered=lambda t: BalancedSoftLabelTerm(temperature=t, exclusive=True),
+    ),
+    Case(
+        "plain soft label of classes",
+        lambda: BalancedSoftLabelTerm(exclusive=True, balanced=False),
+        make_logits,
+        make_class_label,
+        equal=True,
+        make_tempered=lambda t: BalancedSoftLabelTerm(
+            temperature=t, exclusive=True, balanced=False
+        ),
+    ),
     Case("soft overlap", SoftOverlapTerm, make_logits, make_region_label, equal=True),
     Case("hard overlap", lambda: SoftOverlapTerm(hard=True), make_logits, make_region_label),
+    Case(
+        "soft overlap of classes",
+        lambda: SoftOverlapTerm(exclusive=True),
+        make_logits,
+        make_class_label,
+        equal=True,
+    ),
+    Case(
+        "hard overlap of classes",
+        lambda: SoftOverlapTerm(exclusive=True, hard=True),
+        make_logits,
+        make_class_label,
+    ),
     Case(
         "gated soft overlap",
         lambda: SoftOverlapTerm(gate=ReliabilityGate()),
@@ -102,8 +141,17 @@ LOGIT_CASES = [
         make_tempered=lambda t: BoundaryTerm(temperature=t),
     ),
     Case(
+        "boundary of classes",
+        lambda: BoundaryTerm(exclusive=True),
+        make_logits,
+        make_class_label,
+        equal=True,
+        unlabelled="teacher",
+        make_tempered=lambda t: BoundaryTerm(temperature=t, exclusive=True),
+    ),
+    Case(
         "nested decoupled",
-        NestedDecoupledTerm,
+        lambda: NestedDecoupledTerm(order=(1, 0, 2)),
         make_logits,
         make_region_label,
         equal=True,
@@ -142,7 +190,7 @@ LOGIT_CASES = [
     ),
     Case(
         "supervised regions",
-        SupervisedRegionTerm,
+        SupervisedTerm,
         make_levels,
         make_region_label,
         needs_teacher=False,
@@ -150,7 +198,7 @@ LOGIT_CASES = [
     ),
     Case(
         "supervised classes",
-        SupervisedClassTerm,
+        lambda: SupervisedTerm(exclusive=True),
         make_levels,
         make_class_label,
         needs_teacher=False,
@@ -169,16 +217,21 @@ def law(keep=lambda _: True):
 
 
 def in_each_dimension():
-    pairs = [(case, dims) for case in CASES for dims in case.dims]
+    pairs = [(case, dims) for case in CASES for dims in SPACE]
     return pytest.mark.parametrize(("case", "dims"), pairs, ids=name_of)
 
 
-def make(case, *, dims=None, dtype=torch.float64):
+def make(case, *, dims=3, dtype=torch.float64):
     """The term with the same weights at each call, an output and a label."""
+    output = case.make_output(1, dtype, dims)
+    term = fit(case.make_term(), output).to(torch.float32 if dtype is torch.bfloat16 else dtype)
+    return term, output, case.make_label(7, torch.float32, dims)
+
+
+def fit(term, output):
     torch.manual_seed(0)
-    dims = dims or max(case.dims)
-    term = case.make_term().to(torch.float32 if dtype is torch.bfloat16 else dtype)
-    return term, case.make_output(1, dtype, dims), case.make_label(7, torch.float32, dims)
+    term.fit(output)
+    return term
 
 
 def change(output, function):
@@ -259,7 +312,7 @@ def test_gradient_agrees_with_finite_differences(case):
     assert torch.autograd.gradcheck(evaluate, list_student(output), fast_mode=True)
 
 
-@law(lambda case: list(case.make_term().parameters()))
+@law(lambda case: list(make(case)[0].parameters()))
 def test_gradient_of_projectors_agrees_with_finite_differences(case):
     term, output, label = make(case)
     names = [name for name, _ in term.named_parameters()]
@@ -268,6 +321,13 @@ def test_gradient_of_projectors_agrees_with_finite_differences(case):
         return functional_call(term, dict(zip(names, weights, strict=True)), (output, label))
 
     assert torch.autograd.gradcheck(evaluate, list(term.parameters()), fast_mode=True)
+
+
+@law(lambda case: list(make(case)[0].parameters()))
+def test_what_is_learned_lies_where_the_features_lie(case):
+    output = change(case.make_output(1, torch.float32, 3), lambda _, x: x.detach().to("meta"))
+    term = fit(case.make_term(), output)
+    assert {weight.device.type for weight in term.parameters()} == {"meta"}
 
 
 @in_each_dimension()
@@ -280,10 +340,9 @@ def test_order_of_the_batch_changes_nothing(case, dims):
 @law(lambda case: case.permutable)
 def test_order_of_spatial_axes_changes_nothing(case):
     term, output, label = make(case)
-    axes = max(case.dims) + 2
 
     def turn(_, value):
-        return value.transpose(2, axes - 1) if value.ndim == axes else value
+        return value.transpose(2, 4) if value.ndim == 5 else value
 
     torch.testing.assert_close(term(change(output, turn), turn("", label)), term(output, label))
 
@@ -295,8 +354,8 @@ def test_temperature_keeps_the_scale_of_gradients_of_small_logits(case, temperat
     small = anew(output, lambda _, value: 0.01 * value)
     norms = []
     for t in (1.0, temperature):
-        torch.manual_seed(0)
-        norms.append(gradient_norm(case.make_tempered(t).double(), small, label))
+        term = fit(case.make_tempered(t), output).double()
+        norms.append(gradient_norm(term, small, label))
     assert norms[1] / norms[0] == pytest.approx(1, abs=0.1)
 
 

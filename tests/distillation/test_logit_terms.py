@@ -5,25 +5,23 @@ import math
 import pytest
 import torch
 
+from monai_kd.distillation.divergence import bernoulli_divergence
 from monai_kd.distillation.reading import is_labelled, read_truth
 from monai_kd.distillation.reliability_gate import ReliabilityGate
-from monai_kd.distillation.terms.balanced_soft_label_term import (
-    BalancedSoftLabelTerm,
-    bernoulli_divergence,
-)
+from monai_kd.distillation.terms.balanced_soft_label_term import BalancedSoftLabelTerm
 from monai_kd.distillation.terms.boundary_term import BoundaryTerm
 from monai_kd.distillation.terms.channelwise_term import ChannelwiseTerm
 from monai_kd.distillation.terms.deep_soft_label_term import DeepSoftLabelTerm, pool_logits
 from monai_kd.distillation.terms.nested_decoupled_term import NestedDecoupledTerm
 from monai_kd.distillation.terms.soft_label_term import SoftLabelTerm
 from monai_kd.distillation.terms.soft_overlap_term import SoftOverlapTerm
-from monai_kd.distillation.terms.supervised_class_term import SupervisedClassTerm
-from monai_kd.distillation.terms.supervised_region_term import SupervisedRegionTerm
+from monai_kd.distillation.terms.supervised_term import SupervisedTerm
 from monai_kd.distillation.terms.unlabelled_term import UnlabelledTerm
 from monai_kd.outputs import DistillationOutput, NetworkOutput
 from tests.distillation.cases import make_class_label, make_random, make_region_label
 
 SHAPE = (2, 3, 4, 6)
+ORDER = (1, 0, 2)  # of nested regions, outermost first
 CLASS_LABEL, REGION_LABEL = (
     make(7, torch.float64, 2) for make in (make_class_label, make_region_label)
 )
@@ -117,7 +115,7 @@ def test_temperature_keeps_the_gradients_scale_where_nested_classes_are_about_al
     )
     norms = []
     for temperature in (1.0, 2.0, 4.0, 8.0):
-        term, logits = NestedDecoupledTerm(temperature=temperature), student.clone()
+        term, logits = NestedDecoupledTerm(order=ORDER, temperature=temperature), student.clone()
         term(pair(logits.requires_grad_(), teacher), REGION_LABEL).backward()
         norms.append(logits.grad.norm())
     assert [norm / norms[0] for norm in norms] == pytest.approx([1.0] * 4, abs=0.1)
@@ -134,7 +132,9 @@ def test_gradients_of_nested_classes_that_are_not_alike_grow_with_temperature(ba
     norms = []
     for temperature in (1.0, 8.0):
         logits = student.clone().requires_grad_()
-        NestedDecoupledTerm(temperature=temperature)(pair(logits, teacher), REGION_LABEL).backward()
+        NestedDecoupledTerm(order=ORDER, temperature=temperature)(
+            pair(logits, teacher), REGION_LABEL
+        ).backward()
         norms.append(logits.grad.norm())
     assert 1.5 < norms[1] / norms[0] < 6
 
@@ -143,7 +143,7 @@ def test_nested_classes_are_the_differences_of_nested_regions():
     logits = nest(4.0, 1.0, -2.0)
     core, wide, inner = torch.sigmoid(logits).flatten()
     expected = torch.stack([1 - wide, wide - core, core - inner, inner])
-    found = NestedDecoupledTerm()._class_logits(logits).softmax(dim=1).flatten()
+    found = NestedDecoupledTerm(order=ORDER)._class_logits(logits).softmax(dim=1).flatten()
     torch.testing.assert_close(found, expected, rtol=0.01, atol=0)
 
 
@@ -152,7 +152,7 @@ def test_a_student_whose_regions_are_not_nested_is_led_back_without_a_cliff():
     for outer in torch.linspace(-1, 2, 61).tolist():
         logits = nest(outer, 0.0, -2.0).requires_grad_()
         unknown = torch.full_like(logits, -1)
-        NestedDecoupledTerm()(pair(logits, nest(4.0, 0.0, -2.0)), unknown).backward()
+        NestedDecoupledTerm(order=ORDER)(pair(logits, nest(4.0, 0.0, -2.0)), unknown).backward()
         norms.append(logits.grad.norm().item())
     assert norms == sorted(norms, reverse=True)
     assert norms[-1] > 0.1
@@ -164,7 +164,7 @@ def test_order_of_channels_of_nested_regions_is_an_argument():
     turned = pair(*(said.logits[:, [1, 0, 2]] for said in output))
     torch.testing.assert_close(
         NestedDecoupledTerm(order=(0, 1, 2))(turned, REGION_LABEL[:, [1, 0, 2]]),
-        NestedDecoupledTerm()(output, REGION_LABEL),
+        NestedDecoupledTerm(order=ORDER)(output, REGION_LABEL),
     )
 
 
@@ -173,7 +173,7 @@ def test_nested_target_of_unlabelled_windows_is_what_the_teacher_holds_likeliest
     teacher[0, 1, 0, 1:] = 9  # WT
     teacher[0, 0, 0, 2:] = 8  # TC
     teacher[0, 2, 0, 3:] = 7  # ET
-    term = NestedDecoupledTerm()
+    term = NestedDecoupledTerm(order=ORDER)
     truth = read_truth(torch.full_like(teacher, -1), teacher)
     target = term._find_target(term._class_logits(teacher), *truth)
     assert target.flatten().tolist() == [0, 1, 2, 3]
@@ -202,16 +202,16 @@ def test_a_student_without_levels_is_told_what_to_do():
 
 def test_a_perfect_student_owes_nothing_to_labels_of_classes():
     one_hot = torch.eye(3, dtype=torch.float64)[CLASS_LABEL[:, 0].long()].movedim(-1, 1)
-    assert SupervisedClassTerm()(pair(200 * one_hot - 100, one_hot), CLASS_LABEL) < 1e-4
+    assert SupervisedTerm(exclusive=True)(pair(200 * one_hot - 100, one_hot), CLASS_LABEL) < 1e-4
 
 
 @pytest.mark.parametrize("kind", [torch.uint8, torch.int64, torch.float32])
 def test_class_labels_of_any_type_are_welcome(kind):
-    term, output = SupervisedClassTerm(), random_pair()
+    term, output = SupervisedTerm(exclusive=True), random_pair()
     assert torch.equal(term(output, CLASS_LABEL.to(kind)), term(output, CLASS_LABEL))
 
 
-@pytest.mark.parametrize("term", [SoftLabelTerm(), SupervisedClassTerm()])
+@pytest.mark.parametrize("term", [SoftLabelTerm(), SupervisedTerm(exclusive=True)])
 def test_labels_that_are_no_class_indices_are_refused(term):
     with pytest.raises(ValueError, match=r"is \(2, 3, 4, 6\).*expected class indices \(2, 1, 4"):
         term(random_pair(), REGION_LABEL)
@@ -259,8 +259,8 @@ def test_nothing_to_compare_is_zero_even_where_a_sum_would_overflow():
         (ChannelwiseTerm, {"stride": 0}),
         (DeepSoftLabelTerm, {"temperature": -1.0}),
         (DeepSoftLabelTerm, {"temperature": -1.0, "exclusive": True}),
-        (NestedDecoupledTerm, {"temperature": 0.0}),
-        (NestedDecoupledTerm, {"other_weight": -1.0}),
+        (NestedDecoupledTerm, {"order": ORDER, "temperature": 0.0}),
+        (NestedDecoupledTerm, {"order": ORDER, "other_weight": -1.0}),
         (SoftLabelTerm, {"alpha": 1.5}),
         (SoftLabelTerm, {"temperature": 0.0}),
     ],
@@ -298,9 +298,9 @@ def test_a_region_of_one_voxel_keeps_its_half_of_the_weight_at_a_coarse_level():
         BalancedSoftLabelTerm(),
         BoundaryTerm(),
         DeepSoftLabelTerm(),
-        NestedDecoupledTerm(),
+        NestedDecoupledTerm(order=ORDER),
         SoftOverlapTerm(gate=ReliabilityGate()),
-        SupervisedRegionTerm(),
+        SupervisedTerm(),
     ],
 )
 def test_a_label_of_other_regions_is_refused(term):
@@ -312,7 +312,7 @@ def test_a_label_of_other_regions_is_refused(term):
 
 def test_unlabelled_term_needs_a_teacher_where_its_term_does():
     assert UnlabelledTerm(SoftOverlapTerm()).needs_teacher
-    assert not UnlabelledTerm(SupervisedRegionTerm()).needs_teacher
+    assert not UnlabelledTerm(SupervisedTerm()).needs_teacher
 
 
 def test_no_window_at_all_is_no_loss():

@@ -6,13 +6,9 @@ import torch
 
 from monai_kd.distillation.distillation_loss import DistillationLoss
 from monai_kd.distillation.distiller import Distiller
-from monai_kd.distillation.projectors import (
-    ChannelProjector,
-    ConvProjector,
-    CrossAttentionProjector,
-    GroupLinearProjector,
-)
+from monai_kd.distillation.projectors import GroupLinearProjector
 from monai_kd.distillation.terms.affinity_term import AffinityTerm
+from monai_kd.distillation.terms.correlation_term import CorrelationTerm
 from monai_kd.distillation.terms.cross_attention_term import CrossAttentionTerm
 from monai_kd.distillation.terms.fusion_transfer_term import FusionTransferTerm
 from monai_kd.distillation.terms.group_linear_term import GroupLinearTerm
@@ -22,7 +18,6 @@ from monai_kd.distillation.terms.stage_heads_term import StageHeadsTerm
 from monai_kd.networks import EfficientNetStudent, HybridTeacher, TappedNetwork
 from tests.distillation.cases import REGIONS
 from tests.distillation.feature_cases import (
-    CHANNELS,
     COARSE,
     FINE,
     STUDENT,
@@ -37,6 +32,7 @@ from tests.distillation.formulae import (
     cosine_distance,
     divergence,
     evaluate,
+    fit,
     normal,
     numbers,
     rows,
@@ -50,9 +46,9 @@ TOKEN_TAPS = {"student_tap": COARSE, "teacher_tap": COARSE}
 
 def test_hidden_regressor_follows_its_formulae():
     output = make_maps(1, torch.float64, 2)
-    term = HiddenRegressorTerm(**TAPS, **CHANNELS, spatial_dims=2).double()
+    term = fit(HiddenRegressorTerm(**TAPS), output)
     student, teacher = numbers(output)
-    first, _, second = term.projector.project
+    first, _, second = term.maps.projector
     told = convolve(np.maximum(convolve(student, first), 0), second)
     assert evaluate(term, output) == pytest.approx(((told - teacher) ** 2).mean(), abs=1e-6)
     term.cosine = True
@@ -62,9 +58,9 @@ def test_hidden_regressor_follows_its_formulae():
 
 def test_latent_follows_its_formulae():
     output = make_maps(1, torch.float64, 2)
-    term = LatentTerm(**TAPS, **CHANNELS, spatial_dims=2).double()
+    term = fit(LatentTerm(**TAPS), output)
     student, teacher = numbers(output)
-    told = convolve(student, term.projector.project)
+    told = convolve(student, term.maps.projector)
     expected = np.abs(normal(told, axis=1) - normal(teacher, axis=1)).mean()
     assert evaluate(term, output) == pytest.approx(expected, abs=1e-6)
     term.normalised = False
@@ -76,7 +72,7 @@ def test_only_the_plain_latent_term_asks_for_the_magnitude_of_the_teacher():
     large = with_teacher(output, lambda x: 1000 * x)
     values = {
         normalised: [
-            evaluate(LatentTerm(**TAPS, **CHANNELS, spatial_dims=2, normalised=normalised), said)
+            evaluate(fit(LatentTerm(**TAPS, normalised=normalised), said), said)
             for said in (output, large)
         ]
         for normalised in (True, False)
@@ -87,9 +83,9 @@ def test_only_the_plain_latent_term_asks_for_the_magnitude_of_the_teacher():
 
 def test_cross_attention_follows_its_formula():
     output = make_tokens(1, torch.float64, 2)
-    term = CrossAttentionTerm(**TOKEN_TAPS, **CHANNELS, spatial_dims=2, replace=0).double()
+    term = fit(CrossAttentionTerm(**TOKEN_TAPS, replace=0), output)
     student, teacher = numbers(output, COARSE)
-    split = rows(convolve(student, term.projector.split))
+    split = rows(convolve(student, term.maps.projector))
     query, key, value = (normal(part) for part in np.split(split, 3, axis=-1))
     tokens = normal(teacher)
 
@@ -105,17 +101,17 @@ def test_cross_attention_follows_its_formula():
 def test_cross_attention_puts_the_teacher_in_by_chance_and_in_training_alone():
     output = make_tokens(1, torch.float64, 2)
     torch.manual_seed(0)
-    term = CrossAttentionTerm(**TOKEN_TAPS, **CHANNELS, spatial_dims=2).double()
+    term = fit(CrossAttentionTerm(**TOKEN_TAPS), output)
     assert len({term(output, LABEL).item() for _ in range(20)}) > 3
     assert len({term.eval()(output, LABEL).item() for _ in range(5)}) == 1
 
 
 def test_group_linear_follows_its_formula():
     output = make_maps(1, torch.float64, 2)
-    term = GroupLinearTerm(**TAPS, **CHANNELS, spatial_dims=2).double()
+    term = fit(GroupLinearTerm(**TAPS), output)
     student, teacher = numbers(output)
-    weight = term.projector.project.weight.detach().numpy().reshape(4, TEACHER, STUDENT)
-    bias = term.projector.project.bias.detach().numpy().reshape(4, TEACHER)
+    weight = term.maps.projector.project.weight.detach().numpy().reshape(4, TEACHER, STUDENT)
+    bias = term.maps.projector.project.bias.detach().numpy().reshape(4, TEACHER)
     told = np.zeros_like(teacher)
     for y, x in np.ndindex(4, 6):
         block = 2 * (y // 2) + x // 3
@@ -135,25 +131,18 @@ def test_voxels_of_one_block_share_their_linear_map_and_others_do_not(size):
 
 def test_stage_heads_follow_their_formula():
     output = make_maps(1, torch.float64, 2)
-    term = StageHeadsTerm(
-        student_taps=[COARSE],
-        student_channels=[STUDENT],
-        out_channels=REGIONS,
-        spatial_dims=2,
-        temperature=2.0,
-    ).double()
+    term = fit(StageHeadsTerm(student_taps=[COARSE], temperature=2.0), output)
     p = sigmoid(output.teacher.logits.numpy() / 2).reshape(2, REGIONS, 2, 2, 3, 2).mean((3, 5))
-    q = sigmoid(convolve(numbers(output, COARSE)[0], term.heads[0].project) / 2)
+    q = sigmoid(convolve(numbers(output, COARSE)[0], term.heads[0]) / 2)
     expected = 4 * (p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))).mean()
     assert evaluate(term, output) == pytest.approx(expected, abs=1e-6)
 
 
 def test_stage_heads_of_classes_follow_their_formula():
     output = make_maps(1, torch.float64, 2)
-    heads = {"student_taps": [FINE], "student_channels": [STUDENT], "out_channels": REGIONS}
-    term = StageHeadsTerm(**heads, spatial_dims=2, exclusive=True).double()
+    term = fit(StageHeadsTerm(student_taps=[FINE], exclusive=True), output)
     p = softmax(rows(output.teacher.logits.numpy()))
-    q = softmax(rows(convolve(numbers(output)[0], term.heads[0].project)))
+    q = softmax(rows(convolve(numbers(output)[0], term.heads[0])))
     assert evaluate(term, output) == pytest.approx(divergence(p, q), abs=1e-6)
 
 
@@ -161,21 +150,18 @@ def test_a_real_pair_hands_over_its_fusion_and_its_tokens():
     torch.manual_seed(0)
     teacher = HybridTeacher(2, stage_channels=(4, 6), hidden_size=32, layers=2, patch_size=4)
     student = EfficientNetStudent(2, stages=((8, 0, 1, "early"), (16, 1, 1, "early")))
-    found = ["fusion.fused.0", "fusion.fused.1", "fusion.cross_scale.scale_attention"]
-    distiller = Distiller(
-        TappedNetwork(student, taps=["encoder.0", "encoder.1"]),
-        teacher=TappedNetwork(teacher, taps=[*found, "fusion.gates", "vit_branch.blocks.1"]),
-    )
-    stages = {"student_taps": ["encoder.0", "encoder.1"], "student_channels": [8, 16]}
     tokens = {"student_tap": "encoder.1", "teacher_tap": "vit_branch.blocks.1"}
-    width = {"student_channels": 16, "teacher_channels": 32, "spatial_dims": 2}
     terms = {
-        "fusion": FusionTransferTerm(**stages, teacher_channels=[4, 6], spatial_dims=2),
-        "attention": CrossAttentionTerm(**tokens, **width),
-        "groups": GroupLinearTerm(**tokens, **width),
+        "fusion": FusionTransferTerm(student_taps=["encoder.0", "encoder.1"]),
+        "attention": CrossAttentionTerm(**tokens),
+        "groups": GroupLinearTerm(**tokens),
         "affinity": AffinityTerm(**tokens),
     }
-    loss = DistillationLoss(terms, weights=dict.fromkeys(terms, 1.0))
+    loss = DistillationLoss(terms, student=student, teacher=teacher, probe=(1, 4, 16, 24))
+    distiller = Distiller(
+        TappedNetwork(student, taps=loss.student_taps),
+        teacher=TappedNetwork(teacher, taps=loss.teacher_taps),
+    )
     before = {name: value.clone() for name, value in loss.named_parameters()}
     optimizer = torch.optim.Adam([*student.parameters(), *loss.parameters()], lr=0.1)
     loss(distiller.train()(torch.randn(2, 4, 16, 24)), LABEL).backward()
@@ -183,14 +169,25 @@ def test_a_real_pair_hands_over_its_fusion_and_its_tokens():
     assert all(not torch.equal(value, before[name]) for name, value in loss.named_parameters())
 
 
-PROJECTORS = [ChannelProjector, ConvProjector, CrossAttentionProjector, GroupLinearProjector]
+LEARNING = [
+    CorrelationTerm(**TAPS),
+    FusionTransferTerm(student_taps=[FINE, COARSE]),
+    LatentTerm(**TAPS),
+    StageHeadsTerm(student_taps=[FINE]),
+]
 
 
-@pytest.mark.parametrize("projector", PROJECTORS)
-@pytest.mark.parametrize(
-    ("channels", "dims", "complaint"),
-    [((0, 4), 3, "from 0 to 4 channels"), ((4, 4), 1, "spatial_dims is 1")],
-)
-def test_impossible_projectors_are_refused(projector, channels, dims, complaint):
-    with pytest.raises(ValueError, match=complaint):
-        projector(*channels, spatial_dims=dims)
+@pytest.mark.parametrize("term", LEARNING, ids=lambda term: type(term).__name__)
+def test_a_term_that_was_not_fitted_says_so_and_does_not_learn_in_vain(term):
+    output = make_maps(1, torch.float64, 2)
+    output.teacher.features.update({f"fusion.fused.{i}": torch.rand(2, 4, 4, 6) for i in (0, 1)})
+    with pytest.raises(RuntimeError, match=r"call fit\(output\) of the term before the optimiser"):
+        term(output, LABEL)
+
+
+def test_normalising_one_channel_is_refused():
+    output = make_maps(1, torch.float64, 2, teacher=1)
+    for term in (LatentTerm(**TAPS), GroupLinearTerm(**TAPS), CrossAttentionTerm(**TAPS)):
+        with pytest.raises(ValueError, match="leaves nothing of it"):
+            term.fit(output)
+    LatentTerm(**TAPS, normalised=False).fit(output)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import maximum_filter
-from scipy.special import expit, log_softmax, softmax
+from scipy.special import entr, expit, log_softmax, softmax
 
 from monai_kd.distillation.reliability_gate import ReliabilityGate
 from monai_kd.distillation.terms.balanced_soft_label_term import BalancedSoftLabelTerm
@@ -14,8 +14,7 @@ from monai_kd.distillation.terms.deep_soft_label_term import DeepSoftLabelTerm
 from monai_kd.distillation.terms.nested_decoupled_term import NestedDecoupledTerm
 from monai_kd.distillation.terms.soft_label_term import SoftLabelTerm
 from monai_kd.distillation.terms.soft_overlap_term import SoftOverlapTerm
-from monai_kd.distillation.terms.supervised_class_term import SupervisedClassTerm
-from monai_kd.distillation.terms.supervised_region_term import SupervisedRegionTerm
+from monai_kd.distillation.terms.supervised_term import SupervisedTerm
 from monai_kd.outputs import DistillationOutput, NetworkOutput
 from tests.distillation.cases import make_random
 
@@ -103,6 +102,35 @@ def test_boundary():
     assert_agrees(BoundaryTerm(temperature=2.0), expected)
 
 
+def one_hot(classes):
+    return np.moveaxis(np.eye(3)[classes], -1, 1).astype(bool)
+
+
+def test_class_terms_balance_and_bound_each_class_and_take_the_softmax_over_channels():
+    truth, divergence = one_hot(CLASSES), softmax_kl(T / 3, S / 3, axis=1)[:, None]
+    divergence = np.broadcast_to(divergence, SHAPE)
+    shell, inside = dilate(truth) & dilate(~truth), truth | one_hot(T.argmax(1))
+    balanced = sum(mean_where(divergence, part) for part in (inside, ~inside)) / 2
+    facts = {"output": PAIR, "label": CLASS_LABEL}
+    settings = {"temperature": 3.0, "exclusive": True}
+    assert_agrees(BoundaryTerm(**settings), 9 * mean_where(divergence, shell), **facts)
+    assert_agrees(BalancedSoftLabelTerm(**settings, dilation=0), 9 * balanced, **facts)
+    plain = BalancedSoftLabelTerm(**settings, balanced=False)
+    assert_agrees(plain, 9 * divergence.mean(), **facts)
+
+
+@pytest.mark.parametrize("gated", [False, True])
+@pytest.mark.parametrize("hard", [False, True])
+def test_soft_overlap_of_classes(gated, hard):
+    p, q = one_hot(T.argmax(1)).astype(float) if hard else softmax(T, 1), softmax(S, 1)
+    g = (softmax(T, 1) * one_hot(CLASSES)).sum(1, keepdims=True) if gated else np.ones(SHAPE)
+    overlap = 2 * (g * p * q).sum(ALL_BUT_CHANNELS) + 1e-5
+    dice = overlap / ((g * (p**2 + q**2)).sum(ALL_BUT_CHANNELS) + 1e-5)
+    cross = -(p * log_softmax(S, 1)).sum(1) - entr(p).sum(1)
+    term = SoftOverlapTerm(hard=hard, exclusive=True, gate=ReliabilityGate() if gated else None)
+    assert_agrees(term, (1 - dice).mean() + (g[:, 0] * cross).mean(), label=CLASS_LABEL)
+
+
 def channelwise(*, axis):
     """`(B, C, V)`: over voxels is axis 2."""
     teacher, student = (halve(x).reshape(2, 3, -1) / 4 for x in (T, S))
@@ -172,7 +200,7 @@ def between(outer, inner):
 def test_nested_decoupled():
     teacher, student = nest(TEACHER), nest(STUDENT)
     output = DistillationOutput(NetworkOutput(student), NetworkOutput(teacher))
-    term = NestedDecoupledTerm(temperature=2.0, other_weight=3.0)
+    term = NestedDecoupledTerm(order=(1, 0, 2), temperature=2.0, other_weight=3.0)
     assert_agrees(term, decoupled(teacher, student, axis=-1), output=output)
     wrong = decoupled(teacher, student, axis=1)
     assert term(output, REGION_LABEL) != pytest.approx(wrong, rel=0.05)
@@ -206,7 +234,7 @@ def test_supervised_regions():
 
     share = TRUTH.astype(float)
     expected = (owe(S, share) + owe(COARSE.numpy(), halve(share)) / 2) / 1.5
-    assert_agrees(SupervisedRegionTerm(), expected)
+    assert_agrees(SupervisedTerm(), expected)
 
 
 def test_supervised_classes():
@@ -215,11 +243,13 @@ def test_supervised_classes():
 
     share = np.moveaxis(np.eye(3)[CLASSES], -1, 1)
     expected = (owe(S, share) + owe(COARSE.numpy(), halve(share)) / 2) / 1.5
-    assert_agrees(SupervisedClassTerm(), expected, label=CLASS_LABEL)
+    assert_agrees(SupervisedTerm(exclusive=True), expected, label=CLASS_LABEL)
 
 
 def test_supervised_classification_is_cross_entropy_alone():
     logits, label = S[:, :, 0, 0, 0], np.array([2, 0])
     expected = -log_softmax(logits, 1)[[0, 1], label].mean()
     output = DistillationOutput(NetworkOutput(torch.tensor(logits)))
-    assert_agrees(SupervisedClassTerm(), expected, output=output, label=torch.tensor(label))
+    assert_agrees(
+        SupervisedTerm(exclusive=True), expected, output=output, label=torch.tensor(label)
+    )

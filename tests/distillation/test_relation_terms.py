@@ -24,6 +24,7 @@ from tests.distillation.formulae import (
     cosines,
     divergence,
     evaluate,
+    fit,
     normal,
     numbers,
     rows,
@@ -53,12 +54,14 @@ def test_correlation_of_features_is_one_less_that_of_numpy():
     )
     output = with_teacher(output, lambda x: 100 * x)
     output.student.features[FINE].data.mul_(100)
-    assert evaluate(CorrelationTerm(**TAPS, inter=0.0), output) == pytest.approx(expected, abs=1e-6)
+    assert evaluate(fit(CorrelationTerm(**TAPS, inter=0.0), output), output) == pytest.approx(
+        expected, abs=1e-6
+    )
 
 
 def test_correlation_knows_neither_scale_nor_offset():
     output = make_alike(1, torch.float64, 2)
-    term = CorrelationTerm(**TAPS)
+    term = fit(CorrelationTerm(**TAPS), output)
     turned = with_teacher(output, lambda x: 3 * x + 5)
     assert evaluate(term, turned) == pytest.approx(evaluate(term, output), abs=1e-5)
 
@@ -66,7 +69,7 @@ def test_correlation_knows_neither_scale_nor_offset():
 def test_correlation_of_opposites_is_two():
     output = make_alike(1, torch.float64, 2)
     opposite = with_teacher(output, lambda _: -output.student.features[FINE].detach())
-    term = CorrelationTerm(**TAPS, inter=0.0)
+    term = fit(CorrelationTerm(**TAPS, inter=0.0), output)
     assert evaluate(term, opposite) == pytest.approx(2, abs=1e-5)
 
 

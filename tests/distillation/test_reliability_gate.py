@@ -1,3 +1,5 @@
+from functools import partial
+
 import torch
 
 from monai_kd.distillation.reliability_gate import ReliabilityGate
@@ -30,3 +32,13 @@ def test_trust_stays_from_zero_to_one_however_sure_the_teacher_is():
         trust = ReliabilityGate()(sure, label)
         assert trust.min() >= 0
         assert trust.max() <= 1
+
+
+def test_of_classes_trust_is_the_probability_of_the_true_one_or_the_share_of_entropy():
+    logits = torch.tensor([0.0, 1.0, 3.0]).reshape(1, 3, 1, 1).expand(1, 3, 1, 2)
+    p = logits.softmax(dim=1)[0, :, 0, 0]
+    gate = partial(ReliabilityGate(), exclusive=True)
+    known = gate(logits, torch.tensor([[[[0.0, 2.0]]]]))
+    torch.testing.assert_close(known.flatten(), p[[0, 2]])
+    unknown = gate(logits, torch.full((1, 1, 1, 2), -1.0)).flatten()[0]
+    torch.testing.assert_close(unknown, 1 + (p * p.log()).sum() / torch.tensor(3.0).log())

@@ -10,12 +10,9 @@ from monai.transforms import AsDiscreted, RandFlipd
 from torch import nn
 
 from monai_kd.data.view_dataset import ViewDataset
-from monai_kd.distillation import (
-    BalancedSoftLabelTerm,
-    DistillationLoss,
-    Distiller,
-    SupervisedRegionTerm,
-)
+from monai_kd.distillation import DistillationLoss, Distiller
+from monai_kd.distillation.terms.balanced_soft_label_term import BalancedSoftLabelTerm
+from monai_kd.distillation.terms.supervised_term import SupervisedTerm
 from monai_kd.experiment import EpochCheckpoint, EpochSeed, History
 from monai_kd.experiment.guards import DistillationGuard
 
@@ -47,9 +44,11 @@ def make_distillation(
     """A student that learns from its labels and from a random teacher."""
     torch.manual_seed(3)
     student, teacher = nn.Conv3d(4, 3, 1), nn.Conv3d(4, 3, 1)
-    terms = {"supervised": SupervisedRegionTerm(), "soft_label": BalancedSoftLabelTerm()}
-    weights = {"supervised": 1.0, "soft_label": soft_label}
-    loss = DistillationLoss(terms, weights=weights, weighing=weighing)
+    terms = {
+        "supervised": SupervisedTerm(),
+        "soft_label": BalancedSoftLabelTerm(weight=soft_label),
+    }
+    loss = DistillationLoss(terms, weighing=weighing)
     history = History(loss, validator=NEVER_VALIDATED, regions=("TC", "WT", "ET"))
     teacher_history = folder / "history.json"
     if teacher_dice is not None:
@@ -78,7 +77,7 @@ def make_training(tmp_path):
         torch.manual_seed(3)
         network = nn.Conv3d(4, 3, 3, padding=1)
         dataset = ViewDataset(make_items(), RandFlipd(["image", "label"], prob=0.5), seed=1)
-        loss = DistillationLoss({"supervised": SupervisedRegionTerm()}, weights={"supervised": 1.0})
+        loss = DistillationLoss({"supervised": SupervisedTerm()})
         optimizer = torch.optim.AdamW(network.parameters(), lr=0.05)
         validator = SupervisedEvaluator(
             device=torch.device("cpu"),

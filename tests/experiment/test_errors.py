@@ -1,11 +1,17 @@
+import errno
+import io
+import logging
+import os
 import signal
 import subprocess
 import sys
 
 import pytest
+from ignite.engine import Engine
 from torch.utils.data import DataLoader
 
 from monai_kd.data import ViewBankError
+from monai_kd.errors import UserError
 from monai_kd.experiment import ExperimentError, report_in_one_line
 from monai_kd.networks import EfficientNetStudent
 
@@ -36,14 +42,45 @@ def stop(error):
     return raising
 
 
-@pytest.mark.parametrize("error", [ExperimentError("mend it"), LookupError("mend it")])
+@pytest.mark.parametrize(
+    "error", [UserError("fix it"), ExperimentError("fix it"), LookupError("fix it")]
+)
 def test_a_known_error_ends_in_one_line_however_deep_it_lies(tell, error):
-    assert tell(stop(error), LookupError) == "error: mend it\n"
+    assert tell(stop(error), LookupError) == "error: fix it\n"
 
 
-def test_what_our_own_code_refuses_ends_in_one_line(tell):
+def test_a_fault_of_our_own_code_keeps_its_traceback(tell):
     told = tell(lambda: EfficientNetStudent(4))
-    assert told == "error: spatial_dims is 4, expected 2 or 3.\n"
+    assert "Traceback" in told
+    assert "ValueError: spatial_dims is 4, expected 2 or 3.\n" in told
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_ends_in_one_line_that_says_how_to_go_on(tell, number):
+    told = tell(stop(OSError(number, os.strerror(number))))
+    assert told.startswith("error: no room is left on the disk: make room, and the same command")
+    assert told.count("\n") == 1
+
+
+def test_a_full_disk_is_found_behind_what_torch_makes_of_it(tell):
+    def save():
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError:
+            raise RuntimeError("unexpected pos 704 vs 598")  # noqa: B904
+
+    assert tell(save).startswith("error: no room is left on the disk")
+
+
+def test_the_console_shows_no_announcement_of_an_error_that_is_shown_anyway(tell, monkeypatch):
+    console, log = (logging.StreamHandler(io.StringIO()) for _ in range(2))
+    monkeypatch.setattr(logging.getLogger(), "handlers", [console])
+    tell(lambda: None)
+    logging.getLogger().addHandler(log)  # a run's log, opened later, has all
+    with pytest.raises(KeyboardInterrupt):
+        Engine(lambda *_: stop(KeyboardInterrupt())()).run([0])
+    assert console.stream.getvalue() == ""
+    assert "terminating due to exception" in log.stream.getvalue()
 
 
 class _Views:

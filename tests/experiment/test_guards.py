@@ -77,7 +77,7 @@ def test_a_term_a_hundred_times_the_supervised_one_is_told_once(warnings_of):
 
 
 def test_a_weighing_keeps_a_term_from_dominating(warnings_of):
-    weighing = RunningMeanWeighing(["supervised", "soft_label"])
+    weighing = RunningMeanWeighing()
     assert warnings_of(soft_label=50.0, weighing=weighing) == []
 
 

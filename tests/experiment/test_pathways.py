@@ -13,9 +13,9 @@ PHANTOM = ConfigParser.load_config_file(ROOT / "bundles/recipes.yaml")["phantom"
 PATHWAYS = sorted((ROOT / "bundles/pathways").glob("*.yaml"))
 CHECKS = [
     "$experiment.check_configuration()",
-    "$experiment.check_distillation(@probe, @regions)",
+    "$experiment.check_distillation(@probe, @regions, exclusive=@exclusive)",
 ]
-DEFAULT = ConfigParser.load_config_file(ROOT / DISTILL)["weights"]
+DEFAULT = ConfigParser.load_config_file(ROOT / DISTILL)["loss"]["terms"]
 SMALL_TEACHER = {"_target_": "UNet", "spatial_dims": 3, "in_channels": 4, "out_channels": 4}
 SMALL_TEACHER |= {"channels": [4, 4], "strides": [2]}
 TINY = {
@@ -55,7 +55,7 @@ def start(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("overlay", PATHWAYS, ids=lambda path: path.stem)
 def test_a_pathway_alone_teaches_the_student_and_its_projectors(start, overlay):
-    others = {f"weights#{name}": 0.0 for name in DEFAULT if name not in added(overlay)}
+    others = {f"loss#terms#{name}#weight": 0.0 for name in DEFAULT if name not in added(overlay)}
     parser = start(overlay, **others)
     loss, distiller = parser.get_parsed_content("loss"), parser.get_parsed_content("distiller")
     torch.manual_seed(0)
@@ -72,27 +72,40 @@ def test_a_pathway_alone_teaches_the_student_and_its_projectors(start, overlay):
     assert all(gradient.isfinite().all() for gradient in taught)
 
 
+def test_every_pathway_but_nested_compares_exclusive_classes_too(start):
+    overlays = [path for path in PATHWAYS if path.stem != "nested"]
+    parser = start(*overlays, initialize=CHECKS, exclusive=True)
+    loss, distiller = parser.get_parsed_content("loss"), parser.get_parsed_content("distiller")
+    torch.manual_seed(0)
+    label = torch.randint(0, 3, (2, 1, 32, 32, 32)).float()
+    label[1] = -1
+    output = distiller(torch.randn(2, 4, 32, 32, 32))
+    values = {name: term(output, label) for name, term in loss.terms.items()}
+    assert all(value.isfinite() and value > 0 for value in values.values()), values
+
+
 def added(overlay):
     """The terms that an overlay brings or changes."""
     config = ConfigParser.load_config_file(overlay)
-    return set(config.get("+weights", {}))
+    return set(config.get("+loss#terms", {}))
 
 
 def test_all_pathways_fit_together_and_none_takes_the_place_of_another(start):
     parser = start(*PATHWAYS, initialize=CHECKS)
     names = [name for overlay in PATHWAYS for name in added(overlay)]
-    assert sorted(parser.get("weights")) == sorted([*DEFAULT, *names])
+    assert sorted(parser.get("loss#terms")) == sorted([*DEFAULT, *names])
 
 
 @pytest.mark.parametrize(
     ("overlay", "override", "told"),
     [
-        ("hidden", {"weights#hidden_map": 0.1}, "must have the same names"),
-        ("hidden", {"student_taps": ["encoder.33"]}, "the nearest is 'encoder.3'"),
-        ("hidden", {"teacher_taps": []}, "term 'hidden': the teacher tells no feature"),
+        ("hidden", {"loss#terms#hidden#weight": "much"}, "term 'hidden' has the weight 'much'"),
+        ("hidden", {"loss#terms#hidden#student_tap": "encoder.33"}, "the nearest is 'encoder.3'"),
+        ("hidden", {"loss#terms#hidden#teacher_tap": "fusion"}, "term 'hidden': the teacher gives"),
         ("fusion", {"teacher_def": "%bundles/networks.yaml#conv_teacher"}, "has no module"),
-        ("latent", {"loss#terms#latent#teacher_channels": 5}, "term 'latent': "),
-        ("latent", {"loss#terms#latent#student_tap": "encoder.2"}, "term 'latent': "),
+        ("hidden", {"loss#terms#hidden#student_tap": "head.nothing"}, "has no module"),
+        ("latent", {"loss#terms#latent#teacher_tap": "fusion.gates"}, "'loss': "),
+        ("logits", {"network_def": SMALL_TEACHER}, "student gives 4 channels, expected one for"),
         ("logits", {"teacher_def": SMALL_TEACHER}, "give both the same regions"),
         ("logits", {"teacher_def": SMALL_TEACHER, "window": [33, 33, 33]}, "the networks: "),
     ],
@@ -103,6 +116,17 @@ def test_what_does_not_fit_is_told_in_one_line_before_any_training(start, overla
     line = str(find_cause(stopped.value))
     assert told in line
     assert "\n" not in line
+
+
+def test_what_a_network_refuses_is_a_line_about_its_settings(start):
+    student = {"_target_": "monai_kd.networks.EfficientNetStudent", "in_channels": 4}
+    with pytest.raises(RuntimeError) as stopped:
+        start(
+            network_def={**student, "out_channels": 3, "variant": "huge"},
+            initialize=["$experiment.build_component('network')"],
+        )
+    line = str(find_cause(stopped.value))
+    assert line == "'network': variant is 'huge', expected b0, b1, b2, ..."
 
 
 def find_cause(error):

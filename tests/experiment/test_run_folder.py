@@ -2,6 +2,7 @@ import json
 import logging
 
 import pytest
+import torch
 import yaml
 from monai.bundle import ConfigWorkflow
 
@@ -65,6 +66,14 @@ def test_other_settings_are_refused_and_named(open_run):
         open_run(max_epochs=4)
     assert "max_epochs 3, now 4" in message(error)
     assert "--run_name" in message(error)
+
+
+def test_another_setting_within_another_is_named_by_its_id(open_run):
+    settings = {weight: {"terms": {"boundary": {"weight": weight}}} for weight in (0.5, 1.0)}
+    open_run(loss=settings[0.5], training=["$@loss"])
+    with pytest.raises(RuntimeError) as error:
+        open_run(loss=settings[1.0], training=["$@loss"])
+    assert "(loss#terms#boundary#weight 0.5, now 1.0)" in message(error)
 
 
 def test_other_scans_are_refused(open_run):
@@ -134,18 +143,18 @@ def test_an_unknown_way_to_resume_is_named():
         RunFolder("runs/demo", resume="maybe").check()
 
 
-def test_teacher_is_recorded_by_its_content(tmp_path):
-    (tmp_path / "model.pt").write_bytes(b"weights")
-    run = RunFolder(str(tmp_path / "demo"))
-    run.record_teacher(tmp_path / "model.pt")
-    assert len(run.read_manifest()["teacher"]["sha256"]) == 64
+def test_a_teacher_is_known_by_its_tensors_wherever_they_lie(tmp_path):
+    run, weights = RunFolder(str(tmp_path / "demo")), {"weight": torch.ones(2)}
+    for path in (tmp_path / "model.pt", tmp_path / "copied.pt"):
+        torch.save(weights, path)  # writes the file's own name into it
+        run.record_teacher(path)
+    assert len(run.read_manifest()["teacher"]["weights_sha256"]) == 64
 
 
 def test_a_run_goes_on_with_the_teacher_that_it_began_with(tmp_path):
-    run, weights = RunFolder(str(tmp_path / "demo")), tmp_path / "model.pt"
-    weights.write_bytes(b"weights")
-    run.record_teacher(weights)
-    run.record_teacher(weights)
-    weights.write_bytes(b"others")
+    run, path = RunFolder(str(tmp_path / "demo")), tmp_path / "model.pt"
+    torch.save({"weight": torch.ones(2)}, path)
+    run.record_teacher(path)
+    torch.save({"weight": torch.zeros(2)}, path)
     with pytest.raises(ExperimentError, match=r"with another teacher: .*--resume never"):
-        run.record_teacher(weights)
+        run.record_teacher(path)

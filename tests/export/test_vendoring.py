@@ -11,8 +11,8 @@ def test_targets_of_ours_are_copied_and_renamed_at_any_depth(tmp_path: Path) -> 
     config = {"steps": [{"_target_": "Compose", "transforms": [OURS]}], "amp": False}
     found = vendor_targets(config, scripts=tmp_path / "scripts")
     step = found["steps"][0]["transforms"][0]
-    assert step == {"_target_": "scripts.regions_to_label.RegionsToLabeld", "keys": "pred"}
-    assert (tmp_path / "scripts" / "regions_to_label.py").is_file()
+    assert step == {"_target_": "scripts.outputs_to_label.RegionsToLabeld", "keys": "pred"}
+    assert (tmp_path / "scripts" / "outputs_to_label.py").is_file()
     assert config["steps"][0]["transforms"] == [OURS]
 
 
@@ -24,7 +24,7 @@ def test_targets_of_others_are_left_alone(tmp_path: Path) -> None:
 
 def test_a_target_used_twice_is_copied_once(tmp_path: Path) -> None:
     vendor_targets([OURS, OURS], scripts=tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["regions_to_label.py"]
+    assert [path.name for path in tmp_path.iterdir()] == ["outputs_to_label.py"]
 
 
 def test_a_file_that_imports_another_of_ours_is_refused(tmp_path: Path) -> None:
@@ -34,8 +34,8 @@ def test_a_file_that_imports_another_of_ours_is_refused(tmp_path: Path) -> None:
 
 
 def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "regions_to_label.py").write_text("another = True\n")
-    with pytest.raises(ValueError, match="two different files are called regions_to_label"):
+    (tmp_path / "outputs_to_label.py").write_text("another = True\n")
+    with pytest.raises(ValueError, match="two different files are called outputs_to_label"):
         vendor_targets(OURS, scripts=tmp_path)
 
 

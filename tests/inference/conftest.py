@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from data_prep import write_phantoms
-from data_prep.case import MODALITIES, Case, Dataset, ImageFile
+from data_prep.brats.sequences import SEQUENCES
+from data_prep.case import Case, Dataset, ImageFile
 from data_prep.checks import Inspection, inspect_case
 from data_prep.layouts import find_dataset
 from data_prep.scans.grid import turn_to_ras
@@ -111,7 +112,7 @@ def train_on(dataset: Dataset, steps: int = 30) -> dict[str, torch.Tensor]:
 def read_pair(inspection: Inspection) -> tuple[torch.Tensor, torch.Tensor]:
     """One case as the network reads it, and its regions TC, WT, ET."""
     prepared = prepare_image(
-        inspection.scans, modalities=MODALITIES, spacing_mm=(1.0, 1.0, 1.0), divisor=4
+        inspection.scans, modalities=SEQUENCES, spacing_mm=(1.0, 1.0, 1.0), divisor=4
     )
     assert inspection.label is not None
     label = turn_to_ras(inspection.label.values, inspection.label.affine)[prepared.box]

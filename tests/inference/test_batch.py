@@ -12,14 +12,13 @@ from errno import ENOSPC
 import pytest
 
 from data_prep.errors import DatasetError
+from data_prep.findings import Finding, LeftOutError
 from data_prep.rules import Rule
 from monai_kd.inference.budget import count_threads, measure_free_memory, parse_size
-from monai_kd.inference.judging.failures import LeftOutError, explain, write_line
-from monai_kd.inference.judging.verdict import Reason
+from monai_kd.inference.judging.failures import explain, write_line
 from monai_kd.inference.requests.opened_case import read_ahead
-from monai_kd.inference.running.batch import Tally, describe_result, run_batch
-from monai_kd.inference.running.lock import Shard
-from monai_kd.inference.running.plan import take_shard
+from monai_kd.inference.running.batch import Batch, Tally, describe_result
+from monai_kd.inference.running.shards import Shard
 from monai_kd.inference.screen import Screen
 
 FULL = OSError(ENOSPC, "No space left on device")
@@ -50,15 +49,14 @@ class _Stage:
     tally: Tally = field(default_factory=Tally)
 
     def run(self, names="abcd", open_one=_Opened):
-        run_batch(
-            read_ahead([_Named(name) for name in names], open_one),
-            len(names),
+        batch = Batch(
             finish=self.finish,
             afterwards=self.report,
             leave_out=lambda name, error: self.left_out.append(name),
             tally=self.tally,
             screen=Screen(quiet=True),
         )
+        batch.run(read_ahead([_Named(name) for name in names], open_one), len(names))
         return self
 
     def finish(self, opened, tell):
@@ -149,7 +147,7 @@ def test_the_next_case_is_opened_meanwhile_and_no_third_is_held():
 @pytest.mark.parametrize("count", [1, 3, 7])
 def test_shards_share_all_cases_and_none_twice(count):
     cases = [_Named(name) for name in "abcde"]
-    shards = [take_shard(cases, Shard(number, count)) for number in range(1, count + 1)]
+    shards = [Shard(number, count).take(cases) for number in range(1, count + 1)]
     assert sorted(case.name for shard in shards for case in shard) == list("abcde")
 
 
@@ -163,7 +161,7 @@ def test_shards_share_all_cases_and_none_twice(count):
     ],
 )
 def test_every_failure_is_one_line_with_code_case_and_mend(error, code):
-    line = write_line("case-07", explain(error))
+    line = write_line(explain(error, "case-07"))
     assert line.startswith("ERROR case-07: ")
     assert " - " in line
     assert line.endswith(f"[{code}]")
@@ -172,14 +170,15 @@ def test_every_failure_is_one_line_with_code_case_and_mend(error, code):
 
 @pytest.mark.parametrize("told", ["4.dcm: cut - copy it again", "values outshine; export it"])
 def test_a_mend_is_told_once(told):
-    (reason,) = explain(DatasetError(told))
+    (reason,) = explain(DatasetError(told), "case-07")
     assert reason.text == told
 
 
 def test_several_reasons_are_told_as_one_line_that_counts_the_rest():
-    reasons = [Reason("E102", "error", f"{n}.nii.gz", "0 bytes - copy it again") for n in "ab"]
-    line = write_line("p\n1", explain(LeftOutError(reasons)))
-    assert line == "ERROR p\\n1: a.nii.gz: 0 bytes - copy it again [E102], and 1 more"
+    found = [Finding(Rule.EMPTY_FILE, "p\n1", f"{n}.nii.gz", "0 bytes") for n in "ab"]
+    line = write_line(explain(LeftOutError(found), "p\n1"))
+    told = "ERROR p\\n1: a.nii.gz: 0 bytes - copy or download it again [E102], and 1 more"
+    assert line == told
 
 
 def test_a_result_is_told_with_its_interval():

@@ -144,7 +144,7 @@ def test_a_brain_unlike_those_that_were_seen_is_to_be_checked(run, gappy, tmp_pa
     run("predict", made, "-o", tmp_path / "out", "--bundle", gappy, "--no-report")
     record = json.loads(next((tmp_path / "out").glob("*.json")).read_text())
     (reason,) = (reason for reason in record["reasons"] if reason["code"] == "W708")
-    smallest, largest = read_calibration(gappy).brain_ml
+    smallest, largest = read_calibration(gappy).foreground_ml
     assert f"in validation {smallest:.0f} to {largest:.0f} ml" in reason["text"]
 
 

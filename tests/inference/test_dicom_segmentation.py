@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
+from data_prep.brats.labels import BRATS2021, BRATS2023, BRATS2024, MSD
 from data_prep.dicom.series import read_dicom_case
 from data_prep.errors import DatasetError
 from data_prep.scans.grid import turn_to_ras
-from data_prep.schemes import BRATS2021, BRATS2023, BRATS2024, MSD
 from monai_kd.inference.results.dicom_segmentation import (
     NOTICE,
     Algorithm,

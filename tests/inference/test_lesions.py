@@ -1,6 +1,7 @@
 import nibabel
 import numpy as np
 import pytest
+import scipy
 
 from data_prep.scans.grid import Grid
 from monai_kd.inference.results.lesions import SPECK_ML, find_lesions
@@ -55,7 +56,11 @@ def test_specks_are_left_out(grid):
 def test_confidence_is_the_mean_probability_inside(grid):
     mask = _mask(((2, 2, 2), (6, 6, 6)))
     logits = np.where(mask, np.log(3), -5).astype(np.float32)  # 3 to 1
-    (lesion,) = find_lesions({"WT": mask}, grid, logits={"WT": logits})
+
+    def measure(output, box, inside):
+        return float(scipy.special.expit(logits[box][inside]).mean())
+
+    (lesion,) = find_lesions({"WT": mask}, grid, measure_confidence=measure)
     assert lesion.confidence == pytest.approx(0.75)
     assert find_lesions({"WT": mask}, grid)[0].confidence is None
 

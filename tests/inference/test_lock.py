@@ -1,4 +1,5 @@
 import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -7,16 +8,25 @@ import sys
 import pytest
 
 from data_prep import DatasetError
-from monai_kd.inference.running import lock
-from monai_kd.inference.running.lock import WHOLE, Shard, hold_folder
+from monai_kd.inference.running.lock import hold_folder
+from monai_kd.inference.running.shards import WHOLE, Shard
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from monai_kd.inference.running.lock import hold_folder, Shard
+from monai_kd.inference.running.lock import hold_folder
+from monai_kd.inference.running.shards import Shard
 with hold_folder(Path(sys.argv[1]), Shard(int(sys.argv[2]), int(sys.argv[3]))):
     print("held", flush=True)
     time.sleep(60)
+"""
+
+
+LOCKLESS = """
+import errno, fcntl
+def refuse(descriptor, operation):
+    raise OSError(errno.ENOLCK, "No locks available")
+fcntl.flock = refuse
 """
 
 
@@ -24,8 +34,15 @@ with hold_folder(Path(sys.argv[1]), Shard(int(sys.argv[2]), int(sys.argv[3]))):
 def holder(tmp_path):
     started = []
 
-    def start(shard):
-        command = [sys.executable, "-c", HOLD, str(tmp_path), str(shard.number), str(shard.count)]
+    def start(shard, disk=""):
+        command = [
+            sys.executable,
+            "-c",
+            disk + HOLD,
+            str(tmp_path),
+            str(shard.number),
+            str(shard.count),
+        ]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert process.stdout.readline() == "held\n"
         started.append(process)
@@ -81,24 +98,27 @@ def test_a_killed_run_leaves_no_lock_standing(tmp_path, holder):
     assert _try(tmp_path)
 
 
-def _refuse(descriptor: int, operation: int) -> None:
+def _refuse(descriptor, operation):
     raise OSError(errno.ENOLCK, "No locks available")
 
 
+@pytest.mark.parametrize("second", [WHOLE, Shard(1, 2)])
 def test_without_locks_of_the_kernel_a_living_process_keeps_and_a_dead_one_does_not(
-    tmp_path, holder, monkeypatch
+    tmp_path, holder, monkeypatch, second
 ):
-    process = holder(WHOLE)
-    monkeypatch.setattr(lock.fcntl, "flock", _refuse)
-    with pytest.raises(DatasetError, match="in use"):
-        _try(tmp_path)
+    process = holder(WHOLE, LOCKLESS)
+    monkeypatch.setattr(fcntl, "flock", _refuse)
+    with pytest.raises(DatasetError, match=f"in use by process {process.pid} "):
+        _try(tmp_path, second)
     process.kill()
     process.wait()
+    assert _try(tmp_path, second)
     assert _try(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_locks_of_the_kernel_another_machine_is_believed(tmp_path, monkeypatch):
-    monkeypatch.setattr(lock.fcntl, "flock", _refuse)
-    (tmp_path / ".predict.lock").write_text(f"{os.getpid() + 1} elsewhere\n")
+    monkeypatch.setattr(fcntl, "flock", _refuse)
+    (tmp_path / ".predict.held").write_text(f"{os.getpid() + 1}\nelsewhere\n")
     with pytest.raises(DatasetError, match="on elsewhere"):
         _try(tmp_path)

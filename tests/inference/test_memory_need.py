@@ -60,27 +60,29 @@ def _case_that_claims(folder, side):
     return request
 
 
-def test_scans_that_claim_too_much_are_refused_unread(tmp_path):
+def test_scans_that_claim_too_much_are_refused_unread(student, tmp_path):
     request = _case_that_claims(tmp_path, side=400)
     with pytest.raises(DatasetError, match="not enough memory: reading its scans"):
-        open_case(request, most_bytes=GIB)
-    assert "ends early" in str(open_case(request, most_bytes=8 * GIB).inspection.findings[0])
+        open_case(request, student, most_bytes=GIB)
+    assert "ends early" in str(
+        open_case(request, student, most_bytes=8 * GIB).inspection.findings[0]
+    )
 
 
 def test_a_grid_that_would_be_too_large_is_refused_before_it_is_filled(inspection, student):
-    scans = {name: inspection.scans[name] for name in student.modalities}
-    fine = {"modalities": student.modalities, "spacing_mm": (0.15,) * 3, "divisor": 4}
+    scans = {name: inspection.scans[name] for name in student.channels}
+    fine = {"modalities": student.channels, "spacing_mm": (0.15,) * 3, "divisor": 4}
     with pytest.raises(DatasetError, match=r"not enough memory: its grid of .* voxels would"):
         prepare_image(scans, **fine, most_bytes=GIB)
 
 
 @pytest.mark.parametrize(("spacing_mm", "times"), [(None, 0), ((1.7,) * 3, 1)])
 def test_room_is_made_before_voxels_are_moved_and_only_then(inspection, student, spacing_mm, times):
-    scans = {name: inspection.scans[name] for name in student.modalities}
+    scans = {name: inspection.scans[name] for name in student.channels}
     asked = []
     prepare_image(
         scans,
-        modalities=student.modalities,
+        modalities=student.channels,
         spacing_mm=spacing_mm,
         divisor=4,
         make_room=lambda: asked.append(True),

@@ -10,7 +10,7 @@ import pytest
 from monai.bundle import ConfigParser
 from monai.transforms import Compose
 
-from data_prep.case import MODALITIES
+from data_prep.brats.sequences import SEQUENCES
 from data_prep.checks import Inspection
 from monai_kd.inference.segmenting.preparation import Prepared, prepare_image
 
@@ -24,7 +24,7 @@ Inspect = Callable[[Path], Inspection]
 def make_scans(folder: Path, *, affine: np.ndarray, change: Callable[[Any], Any]) -> list[str]:
     noise = np.random.default_rng(0)
     paths = []
-    for name in MODALITIES:
+    for name in SEQUENCES:
         scan = np.zeros((40, 34, 30), np.int16)
         scan[4:33, 3:31, 2:25] = noise.gamma(2, 300, (29, 28, 23)).round()
         volume = change(scan)
@@ -34,7 +34,7 @@ def make_scans(folder: Path, *, affine: np.ndarray, change: Callable[[Any], Any]
 
 
 def prepare(inspection: Inspection, **options: Any) -> Prepared:
-    settings = {"modalities": MODALITIES, "spacing_mm": (1.0, 1.0, 1.0), "divisor": 16}
+    settings = {"modalities": SEQUENCES, "spacing_mm": (1.0, 1.0, 1.0), "divisor": 16}
     return prepare_image(inspection.scans, **settings | options)
 
 
@@ -75,7 +75,7 @@ def test_image_is_the_one_that_monai_prepares(name: str, inspect: Inspect, tmp_p
 
 
 def test_phantom_is_prepared_to_the_last_digit(inspection: Inspection) -> None:
-    paths = [str(inspection.case.images[name].path) for name in MODALITIES]
+    paths = [str(inspection.case.images[name].path) for name in SEQUENCES]
     prepared = prepare(inspection)
     np.testing.assert_allclose(
         prepared.image[:, *prepared.inner], prepare_in_monai(paths).numpy(), rtol=1e-6
@@ -94,7 +94,7 @@ def test_absent_modality_leaves_its_channel_0_and_the_others_as_they_are(
     inspection: Inspection,
 ) -> None:
     scans = {name: scan for name, scan in inspection.scans.items() if name != "t2"}
-    settings: Any = {"modalities": MODALITIES, "spacing_mm": None, "divisor": 16}
+    settings: Any = {"modalities": SEQUENCES, "spacing_mm": None, "divisor": 16}
     image, whole = prepare_image(scans, **settings), prepare(inspection)
     assert not image.image[2].any()
     np.testing.assert_array_equal(image.image[[0, 1, 3]], whole.image[[0, 1, 3]])

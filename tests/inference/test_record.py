@@ -3,17 +3,24 @@ import json
 
 import pytest
 
+from data_prep.brats.labels import BRATS2023
 from data_prep.case import Case, ImageFile
 from data_prep.files import write_json
-from data_prep.schemes import BRATS2023
-from monai_kd.inference.intervals import Interval
-from monai_kd.inference.judging.verdict import Reason, Verdict
-from monai_kd.inference.results.record import build_record, build_refusal, tool_name
+from data_prep.findings import Finding
+from data_prep.rules import Rule
+from monai_kd.inference.calibration import Trust
+from monai_kd.inference.judging.verdict import Verdict
+from monai_kd.inference.requests.opened_case import OpenedCase
+from monai_kd.inference.requests.requests import Request
+from monai_kd.inference.results.case_result import CaseResult
+from monai_kd.inference.results.record import build_record, build_refusal
 from monai_kd.inference.results.result_files import ResultFiles, find_change, read_record
 from monai_kd.inference.results.summary import write_summary
 from monai_kd.inference.runtimes.choice import open_runtime
-from monai_kd.inference.segmenting.segmentation import segment, write_label
+from monai_kd.inference.segmenting.segmentation import write_label
 from monai_kd.inference.volumes import measure_volumes
+from monai_kd.version import tool_name
+from tests.inference.segmented import segment_case
 
 KEYS = [
     *(
@@ -38,19 +45,19 @@ def runtime(student):
 
 @pytest.fixture(scope="module")
 def segmentation(inspection, student, runtime):
-    return segment(inspection, student, runtime, most_bytes=2**32)
+    return segment_case(inspection, student, runtime)
 
 
 @pytest.fixture(scope="module")
-def build(inspection, segmentation, student, runtime):
-    volumes = measure_volumes(
-        segmentation.label, segmentation.reference.affine, segmentation.scheme
-    )
+def build(inspection, segmentation, student, runtime, dataset):
+    affine, scheme = segmentation.reference.affine, segmentation.scheme
+    request = Request(inspection.case.name, inspection.case, dataset)
 
     def build(**more):
-        told = {"verdict": Verdict("PASS", ()), "student": student, "runtime": runtime}
-        told |= {"scheme": BRATS2023, "volumes": volumes, **more}
-        return build_record(inspection, segmentation, **told)
+        found = {"volumes_ml": measure_volumes(segmentation.label, affine, scheme), **more}
+        opened = OpenedCase(request, student, inspection, 0.0)
+        result = CaseResult(opened, segmentation, Verdict("PASS", ()), **found)
+        return build_record(result, runtime=runtime, scheme=BRATS2023)
 
     return build
 
@@ -76,9 +83,9 @@ def test_volumes_are_nested_as_the_regions_are(build):
 
 
 def test_an_endless_interval_is_none(build):
-    intervals = {"WT": Interval(1.0, 2.0), "TC": Interval(0.0, float("inf"))}
-    volumes = build(intervals=intervals)["volumes_ml"]
-    assert (volumes["WT"]["low"], volumes["WT"]["high"]) == (1.0, 2.0)
+    trusts = {"WT": Trust(0.9, 0.1), "TC": Trust(0.8, float("inf"))}
+    volumes = build(trusts=trusts, agreement={"WT": 1.0, "TC": 1.0})["volumes_ml"]
+    assert volumes["WT"]["low"] < volumes["WT"]["value"] < volumes["WT"]["high"]
     assert volumes["TC"]["low"] is volumes["TC"]["high"] is volumes["ET"]["low"] is None
 
 
@@ -144,37 +151,46 @@ def test_clearing_leaves_the_files_of_other_cases(tmp_path):
     names = ("a*.json", "a*_seg.nii.gz", "a*_WT_probability.nii.gz", "ab_WT_probability.nii.gz")
     for name in names:
         (tmp_path / name).touch()
-    ResultFiles(tmp_path, "a*").clear()
+    ResultFiles(tmp_path, "a*", ("WT",)).clear()
     assert [path.name for path in tmp_path.iterdir()] == ["ab_WT_probability.nii.gz"]
 
 
+def test_clearing_removes_the_probabilities_of_a_student_of_other_outputs(tmp_path):
+    files = ResultFiles(tmp_path, "a", ("spot",))
+    files.probability("lake").touch()
+    record = {"format": 1, "case": "a", "verdict": "PASS", "provenance": {}}
+    write_json(files.record, record | {"volumes_ml": {"lake": {}}})
+    files.clear()
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_summary_lists_whole_and_left_out_cases_and_no_others(whole, student):
-    reason = Reason("E102", "error", "t2.nii.gz", "0 bytes - copy it again")
+    reason = Finding(Rule.EMPTY_FILE, "b", "t2.nii.gz", "0 bytes")
     write_json(ResultFiles(whole.folder, "b").left_out, build_refusal("b", [reason], student))
     (whole.folder / "package.json").write_text('{"name": "not ours"}')
-    assert write_summary(whole.folder) == 2
+    assert write_summary(whole.folder, student.outputs) == 2
     with (whole.folder / "summary.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["case"], row["verdict"]) for row in rows] == [
         (whole.case, "PASS"),
         ("b", "REFUSE"),
     ]
-    assert rows[1]["reasons"] == "t2.nii.gz: 0 bytes - copy it again [E102]"
+    assert rows[1]["reasons"] == "t2.nii.gz: 0 bytes - copy or download it again [E102]"
     assert float(rows[0]["WT_ml"]) == read_record(whole.record)["volumes_ml"]["WT"]["value"]
 
 
 def test_names_are_escaped_on_the_page_and_no_formula_in_the_table(student, tmp_path):
     for name in ("<script>alert(1)<", "=1+1"):
-        reason = Reason("E509", "error", "<b>", "odd")
+        reason = Finding(Rule.ODD_NAME, name, "<b>", "odd")
         record = build_refusal(name, [reason], student)
         write_json(ResultFiles(tmp_path, str(len(name))).left_out, record)
-    write_summary(tmp_path)
+    write_summary(tmp_path, student.outputs)
     page = (tmp_path / "index.html").read_text()
     assert "<script" not in page
     assert "&lt;script&gt;alert(1)&lt;" in page
     assert "\n'=1+1," in (tmp_path / "summary.csv").read_text()
 
 
-def test_one_case_needs_no_summary(whole):
-    assert write_summary(whole.folder) == 1
+def test_one_case_needs_no_summary(whole, student):
+    assert write_summary(whole.folder, student.outputs) == 1
     assert not (whole.folder / "summary.csv").exists()

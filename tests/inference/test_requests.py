@@ -146,7 +146,7 @@ def test_any_four_files_that_name_their_sequences_are_a_case(tmp_path):
 def test_files_by_option_are_called_after_what_they_share(tmp_path, stems, name):
     folder = _touch(tmp_path / "folder", *(f"{stem}.nii.gz" for stem in stems))
     files = {kind: folder / f"{s}.nii.gz" for kind, s in zip(("t1", "t1ce"), stems, strict=True)}
-    (request,) = find_requests([], sequences=files)
+    (request,) = find_requests([], files=files)
     assert request.name == name
     assert tuple(request.case.images) == ("t1ce", "t1")
 
@@ -196,6 +196,6 @@ def test_files_on_two_drives_are_one_case(tmp_path, monkeypatch):
 
     monkeypatch.setattr("os.path.commonpath", commonpath)
     paths = {"t1": tmp_path / "c" / "x_t1.nii", "t2": tmp_path / "d" / "x_t2.nii"}
-    (request,) = find_requests([], sequences=paths)
+    (request,) = find_requests([], files=paths)
     assert (request.name, set(request.case.images)) == ("x", {"t1", "t2"})
     assert inspect_case(request.case, dataset=request.dataset).findings[0].file == "x_t1.nii"

@@ -4,15 +4,17 @@ import json
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from monai.networks.nets import UNet
 
 from data_prep.errors import DatasetError
 from monai_kd.inference.runtimes import choice as runtimes
-from monai_kd.inference.runtimes import torch_runtime
+from monai_kd.inference.runtimes import openvino_runtime, torch_runtime
 from monai_kd.inference.runtimes.choice import open_runtime
 from monai_kd.inference.student import Student, read_student
 
@@ -38,12 +40,13 @@ def test_all_runtimes_agree(student: Student, size: tuple[int, int, int]) -> Non
 
 RESIDENT = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 import numpy as np
-from monai_kd.inference.runtimes import choice as runtimes
+from monai_kd.inference.runtimes import choice, openvino_runtime
 from monai_kd.inference.student import read_student
-runtimes.KEPT_VOXELS = int(sys.argv[2])
-runtime = runtimes.open_runtime(read_student(Path(sys.argv[1])), name="openvino", threads=1)
+openvino_runtime.KEPT_VOXELS = int(sys.argv[2])
+runtime = choice.open_runtime(read_student(Path(sys.argv[1])), name="openvino", threads=1)
 runtime.run(np.zeros((4, 128, 128, 128), np.float32))
 print(Path("/proc/self/statm").read_text("ascii").split()[1])
 """
@@ -63,7 +66,7 @@ def test_memory_that_is_given_back_leaves_the_answer(
 ) -> None:
     runtime, image = open_runtime(student, name="openvino", threads=1), make_image(16, 16, 16)
     kept = runtime.run(image).copy()
-    monkeypatch.setattr(runtimes, "KEPT_VOXELS", 0)
+    monkeypatch.setattr(openvino_runtime, "KEPT_VOXELS", 0)
     np.testing.assert_array_equal(runtime.run(image), kept)
 
 
@@ -72,6 +75,13 @@ def test_runtime_tells_what_it_is(student: Student, name: str) -> None:
     runtime = open_runtime(student, name=name, threads=1)
     assert runtime.name.startswith(f"{name} ")
     assert (runtime.device, runtime.threads) == ("CPU", 1)
+
+
+def test_more_outputs_take_more_memory(student: Student) -> None:
+    outputs = {str(value): (value,) for value in range(14)}
+    many = replace(student, task=student.task._replace(outputs=outputs))
+    usual, more = (open_runtime(s, name="onnxruntime").bytes_per_voxel for s in (student, many))
+    assert more == usual + 8 * 11
 
 
 def test_first_that_is_installed_is_chosen(
@@ -136,15 +146,33 @@ def test_pickled_code_is_refused_and_never_advised(own_bundle: Path) -> None:
     [
         {"_target_": "os.system", "command": "true"},
         {"_target_": "scripts.other.Network"},
+        {"_target_": "monai.networks.nets.unet.warnings"},
+        {"_target_": "monai.bundle.download"},
+        {"_target_": "UNet", "spatial_dims": {"_target_": "os.system"}},
         {"_target_": "monai_kd.networks.EfficientNetStudent", "variant": "$__import__('os')"},
         {"_target_": "monai_kd.networks.EfficientNetStudent", "colour": 3},
     ],
 )
 def test_torch_runs_no_network_but_ours(own_bundle: Path, definition: dict[str, object]) -> None:
-    file = own_bundle / "configs" / "inference.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"network_def": definition}))
+    _define(own_bundle, definition)
     with pytest.raises(DatasetError, match=r"torch runs only|is no plain argument"):
         open_runtime(read_student(own_bundle), name="torch")
+
+
+def test_torch_runs_a_network_of_monai_and_downloads_nothing(own_bundle: Path) -> None:
+    shape = {"spatial_dims": 3, "in_channels": 4, "out_channels": 3}
+    definition = {"_target_": "UNet", **shape, "channels": [4, 8], "strides": [2]}
+    network = UNet(**{name: value for name, value in definition.items() if name != "_target_"})
+    torch.save(network.state_dict(), own_bundle / "models" / "model.pt")
+    for target in ("UNet", "monai.networks.nets.UNet", "monai.networks.nets.unet.UNet"):
+        _define(own_bundle, definition | {"_target_": target})
+        runtime = open_runtime(read_student(own_bundle), name="torch", threads=1)
+        assert runtime.run(make_image(8, 8, 8)).shape == (3, 8, 8, 8)
+
+
+def _define(bundle: Path, definition: dict[str, object]) -> None:
+    file = bundle / "configs" / "inference.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"network_def": definition}))
 
 
 def test_weights_of_another_network_are_refused(own_bundle: Path) -> None:
@@ -190,7 +218,8 @@ def test_cuda_without_room_for_a_small_window_goes_to_the_processor(
 def test_lean_path_imports_neither_torch_nor_monai_nor_telemetry() -> None:
     code = (
         "import sys, monai_kd.inference.segmenting.segmentation\n"
-        "import monai_kd.inference.runtimes.choice as r\n"
+        "import monai_kd.inference.runtimes.choice\n"
+        "import monai_kd.inference.runtimes.openvino_runtime as r\n"
         "with r.hide_modules(r.UNWANTED): import openvino\n"
         "told = {'torch', 'monai', 'matplotlib', 'openvino_telemetry'} & set(sys.modules)\n"
         "print(*told)"

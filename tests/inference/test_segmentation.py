@@ -10,20 +10,21 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
-from monai.bundle import ConfigWorkflow
 
-from data_prep.case import MODALITIES
+from data_prep.brats.labels import BRATS2021, BRATS2023, MSD
+from data_prep.brats.sequences import SEQUENCES
 from data_prep.checks import Inspection
 from data_prep.errors import DatasetError
-from data_prep.schemes import BRATS2021, BRATS2023, MSD
-from monai_kd.inference.runtimes.choice import Runtime, open_runtime
+from monai_kd.inference.runtimes.choice import open_runtime
+from monai_kd.inference.runtimes.runtime import Runtime
 from monai_kd.inference.segmenting import windows
 from monai_kd.inference.segmenting.preparation import prepare_image
-from monai_kd.inference.segmenting.segmentation import Segmentation, segment, write_label
+from monai_kd.inference.segmenting.segmentation import Segmentation, write_label
 from monai_kd.inference.student import Student
+from tests.inference.bundled import segment_in_monai
+from tests.inference.segmented import segment_case
 
 ROOT = Path(__file__).parents[2]
-PLENTY = 2**32
 TURN = np.array([[0.96, -0.28, 0, 0], [0.28, 0.96, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
 Inspect = Callable[[Path], Inspection]
 
@@ -35,7 +36,7 @@ def runtime(student: Student) -> Runtime:
 
 @pytest.fixture(scope="module")
 def straight(inspection: Inspection, student: Student, runtime: Runtime) -> Segmentation:
-    return segment(inspection, student, runtime, most_bytes=PLENTY)
+    return segment_case(inspection, student, runtime)
 
 
 def save(images: dict[str, nibabel.Nifti1Image], folder: Path) -> None:
@@ -44,7 +45,7 @@ def save(images: dict[str, nibabel.Nifti1Image], folder: Path) -> None:
 
 
 def load(inspection: Inspection) -> dict[str, nibabel.Nifti1Image]:
-    return {name: nibabel.load(inspection.case.images[name].path) for name in MODALITIES}
+    return {name: nibabel.load(inspection.case.images[name].path) for name in SEQUENCES}
 
 
 def replace_affine(image: nibabel.Nifti1Image, affine: np.ndarray) -> nibabel.Nifti1Image:
@@ -57,26 +58,6 @@ def dice(one: np.ndarray, other: np.ndarray) -> float:
         for v in (1, 2, 3)
     ]
     return float(min(scores))
-
-
-def segment_in_monai(
-    paths: list[str], student: Student, window: tuple[int, ...], output: Path
-) -> np.ndarray:
-    workflow = ConfigWorkflow(
-        str(ROOT / "bundles" / "inference.yaml"),
-        workflow_type="infer",
-        logging_file=False,
-        network_def=dict(student.network) | {"_target_": "monai_kd.networks.EfficientNetStudent"},
-        window=list(window),
-        datalist=[paths],
-        checkpoint=str(student.checkpoint),
-        output_dir=str(output),
-        device="cpu",
-    )
-    workflow.initialize()
-    workflow.run()
-    (file,) = output.rglob("*.nii.gz")
-    return np.asarray(nibabel.load(file).dataobj)
 
 
 AFFINES = {
@@ -95,20 +76,18 @@ def test_mask_is_the_one_that_the_bundle_makes(
     student: Student,
     runtime: Runtime,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.chdir(ROOT)
     affine = AFFINES[name]
     images = load(inspection)
     if affine is not None:
         images = {name: replace_affine(image, affine) for name, image in images.items()}
     save(images, tmp_path)
     case = inspect(tmp_path)
-    own = segment(case, student, runtime, most_bytes=PLENTY)
+    own = segment_case(case, student, runtime)
     prepared = prepare_image(
-        case.scans, modalities=MODALITIES, spacing_mm=student.spacing_mm, divisor=student.divisor
+        case.scans, modalities=SEQUENCES, spacing_mm=student.spacing_mm, divisor=student.divisor
     )
-    paths = [str(tmp_path / f"{modality}.nii.gz") for modality in MODALITIES]
+    paths = [str(tmp_path / f"{modality}.nii.gz") for modality in SEQUENCES]
     theirs = segment_in_monai(paths, student, prepared.image.shape[1:], tmp_path / "out")
     assert own.label.shape == theirs.shape
     assert (own.label != theirs).sum() <= 1e-4 * theirs.size
@@ -131,7 +110,7 @@ def test_storage_makes_no_difference(
         folder = tmp_path / str(index)
         folder.mkdir()
         save({name: image.as_reoriented(turn) for name, image in load(inspection).items()}, folder)
-        turned = segment(inspect(folder), student, runtime, most_bytes=PLENTY)
+        turned = segment_case(inspect(folder), student, runtime)
         np.testing.assert_array_equal(turned.label, canonical.as_reoriented(turn).dataobj)
 
 
@@ -146,7 +125,7 @@ def test_each_file_may_be_stored_in_its_own_way(
     images = load(inspection)
     images["t2"] = images["t2"].as_reoriented(np.array([[2, -1], [0, 1], [1, -1]]))
     save(images, tmp_path)
-    mixed = segment(inspect(tmp_path), student, runtime, most_bytes=PLENTY)
+    mixed = segment_case(inspect(tmp_path), student, runtime)
     np.testing.assert_array_equal(mixed.label, straight.label)
 
 
@@ -164,13 +143,13 @@ def test_sequence_of_its_own_spacing_is_resampled(
     affine[:3, 3] -= images["t2"].affine[:3, 2] / 4
     images["t2"] = nibabel.Nifti1Image(fine, affine)
     save(images, tmp_path)
-    mixed = segment(inspect(tmp_path), student, runtime, most_bytes=PLENTY)
+    mixed = segment_case(inspect(tmp_path), student, runtime)
     assert dice(mixed.label, straight.label) > 0.9
 
 
 def test_regions_lie_on_their_grid(straight: Segmentation) -> None:
-    assert all(region.shape == straight.grid.shape for region in straight.regions.values())
-    voxels = np.argwhere(straight.regions["WT"])[[0, -1]]
+    assert all(region.shape == straight.grid.shape for region in straight.masks.values())
+    voxels = np.argwhere(straight.masks["WT"])[[0, -1]]
     places = nibabel.affines.apply_affine(straight.grid.affine, voxels)
     back = np.linalg.inv(straight.reference.affine)
     indices = nibabel.affines.apply_affine(back, places).round().astype(int)
@@ -178,7 +157,7 @@ def test_regions_lie_on_their_grid(straight: Segmentation) -> None:
 
 
 def test_label_is_the_innermost_region(straight: Segmentation) -> None:
-    whole, core, enhancing = (straight.regions[name] for name in ("WT", "TC", "ET"))
+    whole, core, enhancing = (straight.masks[name] for name in ("WT", "TC", "ET"))
     assert (straight.label == 3).sum() == enhancing.sum()
     assert (straight.label == 1).sum() == (core & ~enhancing).sum()
     assert (straight.label == 2).sum() == (whole & ~core & ~enhancing).sum()
@@ -187,10 +166,10 @@ def test_label_is_the_innermost_region(straight: Segmentation) -> None:
 def test_probabilities_are_kept_if_asked_for_and_agree(
     inspection: Inspection, student: Student, runtime: Runtime, straight: Segmentation
 ) -> None:
-    found = segment(inspection, student, runtime, most_bytes=PLENTY, keep_probabilities=True)
+    found = segment_case(inspection, student, runtime, keep_probabilities=True)
     assert straight.probabilities is None
     assert found.probabilities is not None
-    for name, region in found.regions.items():
+    for name, region in found.masks.items():
         chance = found.probabilities[name]
         clear = np.abs(chance - 0.5) > 1e-6
         np.testing.assert_array_equal(chance[clear] > 0.5, region[clear])
@@ -200,7 +179,7 @@ def test_runtimes_give_the_same_mask(
     inspection: Inspection, student: Student, straight: Segmentation
 ) -> None:
     for name in ("onnxruntime", "torch"):
-        other = segment(inspection, student, open_runtime(student, name=name), most_bytes=PLENTY)
+        other = segment_case(inspection, student, open_runtime(student, name=name))
         assert (other.label != straight.label).sum() <= 1e-4 * straight.label.size
 
 
@@ -212,7 +191,7 @@ def test_little_memory_gives_nearly_the_same_mask(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(windows, "LEAST_EDGE", 4)
-    parts = segment(inspection, student, runtime, most_bytes=0)
+    parts = segment_case(inspection, student, runtime, most_bytes=0)
     assert parts.window < straight.window
     assert parts.label.shape == straight.label.shape
 
@@ -288,7 +267,7 @@ def test_nifti_2_stays_so(
         {n: nibabel.Nifti2Image(np.asarray(i.dataobj), i.affine) for n, i in images.items()},
         tmp_path,
     )
-    found = segment(inspect(tmp_path), student, runtime, most_bytes=PLENTY)
+    found = segment_case(inspect(tmp_path), student, runtime)
     write_label(found, tmp_path / "seg.nii.gz", BRATS2023)
     written = nibabel.load(tmp_path / "seg.nii.gz")
     assert isinstance(written, nibabel.Nifti2Image)
@@ -301,7 +280,7 @@ def test_an_answer_that_is_not_finite_is_no_mask(
     answer = runtime.run
     monkeypatch.setattr(runtime, "run", lambda image: answer(image) * np.float32(np.nan))
     with pytest.raises(DatasetError, match="not finite"):
-        segment(inspection, student, runtime, most_bytes=PLENTY)
+        segment_case(inspection, student, runtime)
 
 
 def test_one_voxel_that_outshines_the_brain_is_refused(
@@ -312,4 +291,4 @@ def test_one_voxel_that_outshines_the_brain_is_refused(
     voxels[tuple(side // 2 for side in voxels.shape)] = 1e30
     spoilt = replace(inspection, scans={**inspection.scans, "t1": replace(scan, voxels=voxels)})
     with pytest.raises(DatasetError, match=r"1e\+30 outshine"):
-        segment(spoilt, student, runtime, most_bytes=PLENTY)
+        segment_case(spoilt, student, runtime)

@@ -7,7 +7,8 @@ import nibabel
 import numpy as np
 import pytest
 
-from data_prep.case import MODALITIES, Dataset
+from data_prep.brats.sequences import SEQUENCES
+from data_prep.case import Dataset
 from monai_kd import cli
 from monai_kd.inference.runtimes.choice import open_runtime
 from monai_kd.inference.student import read_student
@@ -134,7 +135,7 @@ def test_pairs_are_found_in_a_folder_named_by_either_half_and_known_again(
 ) -> None:
     folder, store = tmp_path / "cases" / "A", STORAGES["pair of .hdr and .img"]
     folder.mkdir(parents=True)
-    files = {name: store(images[name], folder / f"A_{name}") for name in MODALITIES}
+    files = {name: store(images[name], folder / f"A_{name}") for name in SEQUENCES}
     out, told = tmp_path / "out", tmp_path / "told"
     assert _command(trained_bundle, out, folder.parent) == 0
     assert _command(trained_bundle, out, folder.parent, "--continue") == 0
@@ -150,7 +151,7 @@ def test_a_pair_whose_voxels_have_changed_is_done_again(
 ) -> None:
     folder, store = tmp_path / "cases" / "A", STORAGES["pair of .hdr and .img"]
     folder.mkdir(parents=True)
-    files = {name: store(images[name], folder / f"A_{name}") for name in MODALITIES}
+    files = {name: store(images[name], folder / f"A_{name}") for name in SEQUENCES}
     assert _command(trained_bundle, tmp_path / "out", folder) == 0
     voxels = bytearray(files["t2"].read_bytes())
     voxels[len(voxels) // 2] ^= 1

@@ -7,19 +7,34 @@ from typing import Any
 
 import pytest
 
+from data_prep.brats.labels import BRATS2023
 from data_prep.errors import DatasetError
-from data_prep.schemes import BRATS2023
 from monai_kd.inference.student import Student, read_student
+from monai_kd.outputs import Task
 
 
 def test_facts_are_those_that_were_packed(student: Student) -> None:
-    assert student.modalities == ("t1ce", "t1", "t2", "flair")
-    assert student.regions == ("TC", "WT", "ET")
+    outputs = {"TC": (1, 3), "WT": (1, 2, 3), "ET": (3,)}
+    assert student.task == Task("regions", 3, ("t1ce", "t1", "t2", "flair"), outputs)
+    assert list(student.task.outputs) == ["TC", "WT", "ET"]
+    assert student.outputs == ("WT", "TC", "ET")
     assert student.spacing_mm == (1.0, 1.0, 1.0)
     assert (student.window, student.divisor) == ((48, 60, 56), 4)
     assert student.scheme == BRATS2023
     assert student.onnx_file.is_file()
     assert student.checkpoint.is_file()
+
+
+def test_regions_of_another_task_are_those_in_the_names_of_its_labels(own_bundle: Path) -> None:
+    def describe(metadata: dict[str, Any]) -> None:
+        outputs_of(metadata).update(num_channels=2, channel_def={"0": "lake", "1": "ice"})
+        pred = metadata["network_data_format"]["post_processed_outputs"]["pred"]
+        pred["channel_def"] = {"0": "Background", "1": "lake", "2": "ice", "4": "lake/ice"}
+
+    change(own_bundle, "metadata", describe)
+    student = read_student(own_bundle)
+    assert student.task.outputs == {"lake": (1, 4), "ice": (2, 4)}
+    assert student.scheme.regions == student.task.outputs
 
 
 def test_reading_runs_nothing_of_the_bundle(own_bundle: Path) -> None:
@@ -76,8 +91,8 @@ FAULTS: dict[str, tuple[str, Callable[[dict[str, Any]], object], str]] = {
     ),
     "normalisation": (
         "inference",
-        lambda c: step_of(c, "NormalizeBraind").update(lower=1),
-        "its NormalizeBraind has",
+        lambda c: step_of(c, "NormalizeForegroundd").update(lower=1),
+        "its NormalizeForegroundd has",
     ),
     "no name": ("metadata", lambda m: m.pop("name"), "'name' is missing"),
     "window": ("inference", lambda c: c.update(window=[32]), "values to unpack"),
@@ -85,8 +100,8 @@ FAULTS: dict[str, tuple[str, Callable[[dict[str, Any]], object], str]] = {
     "channels": ("metadata", lambda m: image_of(m).update(num_channels=3), "expected 3"),
     "regions": (
         "metadata",
-        lambda m: outputs_of(m).update(channel_def={"0": "Liver"}),
-        "its regions are Liver, expected TC, WT, ET",
+        lambda m: outputs_of(m).update(channel_def={"0": "Liver"}, num_channels=1),
+        "its region Liver is in none of its labels Necrotic core",
     ),
 }
 

@@ -121,7 +121,8 @@ def _wait_for_writing(out, writes):
 
 def test_of_two_runs_in_one_folder_the_second_ends_in_one_line(scans, out, bundle):
     first = subprocess.Popen(words(scans, out, bundle), cwd=ROOT, stdout=subprocess.DEVNULL)
-    while first.poll() is None and not (out / ".predict.lock").exists():
+    lock = out / ".predict.lock"
+    while first.poll() is None and not (lock.exists() and lock.stat().st_size):
         time.sleep(0.001)
     first.send_signal(signal.SIGSTOP)
     second = predict(scans, out, bundle, "--overwrite")

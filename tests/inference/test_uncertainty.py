@@ -1,7 +1,6 @@
 """What a run tells of how sure it is, and of windows it had to take."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -10,15 +9,16 @@ import pytest
 
 from data_prep.case import Dataset
 from data_prep.checks import Inspection
-from data_prep.scans.scan import read_scan
+from data_prep.scans import read_scan
 from monai_kd import cli
-from monai_kd.inference.running.case_run import join_opinions, tell_windows
-from monai_kd.inference.runtimes.choice import Runtime, open_runtime
+from monai_kd.inference.judging.judging import judge_windows
+from monai_kd.inference.runtimes.choice import open_runtime
+from monai_kd.inference.runtimes.runtime import Runtime
 from monai_kd.inference.segmenting import windows
-from monai_kd.inference.segmenting.segmentation import Segmentation, segment, write_uncertainty
+from monai_kd.inference.segmenting.agreement import join_opinions
+from monai_kd.inference.segmenting.segmentation import Segmentation, write_uncertainty
 from monai_kd.inference.student import Student, read_student
-
-PLENTY = 2**32
+from tests.inference.segmented import segment_case
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +33,11 @@ def runtime(skilled: Student) -> Runtime:
 
 @pytest.fixture(scope="module")
 def found(inspection: Inspection, skilled: Student, runtime: Runtime) -> Segmentation:
-    return segment(inspection, skilled, runtime, most_bytes=PLENTY, keep_probabilities=True)
+    return segment_case(inspection, skilled, runtime, keep_probabilities=True)
 
 
 def _write(found: Segmentation, path: Path) -> np.ndarray:
-    write_uncertainty(found, join_opinions(found, None), path)
+    write_uncertainty(found, found.probabilities, path)
     return np.asarray(nibabel.load(path).dataobj)
 
 
@@ -58,7 +58,7 @@ def test_uncertainty_is_largest_where_the_mask_ends(found: Segmentation, tmp_pat
 
 def test_opinions_that_differ_are_undecided(found: Segmentation) -> None:
     other = {name: 1 - chance for name, chance in found.probabilities.items()}
-    joined = join_opinions(found, replace(found, probabilities=other))
+    joined = join_opinions(found.probabilities, other)
     assert all(np.allclose(chance, 0.5) for chance in joined.values())
 
 
@@ -71,12 +71,12 @@ def test_a_brain_seen_in_parts_is_to_be_checked(
 ) -> None:
     monkeypatch.setattr(windows, "LEAST_EDGE", 4)
     monkeypatch.setattr(windows, "BASE_BYTES", 0)
-    few = runtime.bytes_per_voxel * found.regions["WT"].size // 2
-    parts = segment(inspection, skilled, runtime, most_bytes=few)
-    (reason,) = tell_windows(parts)
+    few = runtime.bytes_per_voxel * found.masks["WT"].size // 2
+    parts = segment_case(inspection, skilled, runtime, most_bytes=few)
+    (reason,) = judge_windows("case", parts)
     assert reason.text.startswith(f"segmented in {parts.windows} windows for want of memory")
     assert parts.windows > 1 == found.windows
-    assert tell_windows(found) == []
+    assert not list(judge_windows("case", found))
 
 
 def _predict(dataset: Dataset, bundle: Path, out: Path, *words: str) -> dict:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from data_prep import write_phantoms
-from data_prep.case import MODALITIES
+from data_prep.brats.sequences import SEQUENCES
 from data_prep.checks import inspect_case
 from data_prep.checks.coarse import CoarseCase, coarsen
 from data_prep.checks.comparisons import place
@@ -37,7 +37,7 @@ def phantom():
 
 
 def _codes(inspection, **options):
-    return {reason.code for reason in judge(inspection, **options).reasons}
+    return {reason.rule.code for reason in judge(inspection, **options).reasons}
 
 
 def _is_passed(volumes):
@@ -59,8 +59,8 @@ def test_nineteen_of_twenty_swaps_are_told(many):
     for volumes in many:
         images = {name: place(scan) for name, scan in inspect(volumes).scans.items()}
         coarse = coarsen(images)
-        for names in permutations(MODALITIES):
-            if names != MODALITIES:
+        for names in permutations(SEQUENCES):
+            if names != SEQUENCES:
                 told.append(any(contrast_faults(_renamed(coarse, names))))
     assert np.mean(told) >= 0.95
 
@@ -75,7 +75,7 @@ def test_the_pair_that_is_swapped_is_named(phantom, pair):
     one, other = pair
     swapped = phantom | {one: phantom[other], other: phantom[one]}
     (reason,) = judge(inspect(swapped)).reasons
-    assert reason.code == "W309"
+    assert reason.rule.code == "W309"
     assert reason.text.startswith(f"{one} and {other} look swapped")
 
 
@@ -93,17 +93,17 @@ def test_a_rescaled_copy_is_told(phantom):
 
 @pytest.mark.parametrize("left", [1, 2, 3])
 def test_a_subset_of_sequences_is_to_be_checked_for_that_alone(phantom, left):
-    for names in permutations(MODALITIES, left):
+    for names in permutations(SEQUENCES, left):
         subset = {name: phantom[name] for name in names}
         verdict = judge(inspect(subset))
         assert verdict.name == "CHECK"
-        assert [reason.code for reason in verdict.reasons] == ["E501"]
+        assert [reason.rule.code for reason in verdict.reasons] == ["E501"]
 
 
-@pytest.mark.parametrize("name", MODALITIES)
+@pytest.mark.parametrize("name", SEQUENCES)
 def test_a_sequence_5_mm_away_is_named(phantom, name):
     reasons = judge(inspect(shift(phantom, name, 5))).reasons
-    assert any(reason.code == "W215" and reason.file == f"{name}.nii.gz" for reason in reasons)
+    assert any(reason.rule.code == "W215" and reason.file == f"{name}.nii.gz" for reason in reasons)
 
 
 def test_a_rotated_sequence_is_told_and_one_1_mm_away_is_not(phantom):
@@ -131,7 +131,7 @@ def test_noise_and_a_speck_are_no_brain(phantom):
     for wrong in (noise, speck):
         verdict = judge(inspect(phantom | {"t2": wrong}))
         assert verdict.name == "REFUSE"
-        assert "E313" in {reason.code for reason in verdict.reasons}
+        assert "E313" in {reason.rule.code for reason in verdict.reasons}
 
 
 def test_spacing_is_compared_with_the_training(phantom):
@@ -144,7 +144,7 @@ def test_notes_pass_and_labels_are_not_judged(phantom):
     rules = (Rule.OUTLIERS, Rule.STRAY_VALUE, Rule.SWAPPED)
     verdict = judge(inspect(phantom, findings=[Finding(r, "case", "a/b.nii", "x") for r in rules]))
     assert verdict.name == "PASS"
-    assert [reason.as_dict()["file"] for reason in verdict.reasons] == ["b.nii"]
+    assert [reason.file for reason in verdict.reasons] == ["b.nii"]
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_what_the_check_of_the_data_finds_decides(tmp_path, way, name, code):
     dataset = find_dataset(folder)
     verdict = judge(inspect_case(dataset.cases[0], dataset=dataset))
     assert verdict.name == name
-    assert verdict.reasons[0].code == code
+    assert verdict.reasons[0].rule.code == code
 
 
 def test_a_case_without_any_sequence_is_refused():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from data_prep.schemes import BRATS2021, SCHEMES
+from data_prep.brats.labels import BRATS2021, SCHEMES
 from monai_kd.inference.volumes import measure_volumes
 
 

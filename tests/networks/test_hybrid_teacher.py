@@ -3,7 +3,8 @@ import torch
 from monai.bundle import ConfigParser
 from torch import Tensor, nn
 
-from monai_kd.distillation import Distiller, SupervisedRegionTerm
+from monai_kd.distillation import Distiller
+from monai_kd.distillation.terms.supervised_term import SupervisedTerm
 from monai_kd.networks import HybridTeacher, PlainFusion, TappedNetwork
 
 FULL = {"stage_channels": (64, 128, 256, 512), "hidden_size": 576, "layers": 12, "patch_size": 16}
@@ -95,7 +96,7 @@ def take_step(teacher: HybridTeacher, *size: int, device: str = "cpu", bf16: boo
     image = random_image(*size).to(device)
     with torch.autocast(device, dtype=torch.bfloat16, enabled=bf16):
         output = Distiller(teacher)(image)
-        loss = SupervisedRegionTerm()(output, (image[:, :3] > 1).float())
+        loss = SupervisedTerm()(output, (image[:, :3] > 1).float())
     loss.backward()
     optimizer.step()
 

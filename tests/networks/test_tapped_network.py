@@ -4,7 +4,8 @@ from monai.bundle import ConfigParser
 from monai.networks.nets import UNETR, DynUNet, SegResNet, SwinUNETR
 from torch import Tensor, nn
 
-from monai_kd.distillation import Distiller, SupervisedRegionTerm
+from monai_kd.distillation import Distiller
+from monai_kd.distillation.terms.supervised_term import SupervisedTerm
 from monai_kd.networks import EfficientNetStudent, TappedNetwork, list_levels
 
 SIZE = (32, 64)
@@ -147,7 +148,7 @@ def test_training_through_the_wrapper_trains_the_plain_network():
     distiller = Distiller(TappedNetwork(network, taps=["1"]))
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     image = random_image()
-    SupervisedRegionTerm()(distiller(image), (image[:, :3] > 1).float()).backward()
+    SupervisedTerm()(distiller(image), (image[:, :3] > 1).float()).backward()
     optimizer.step()
     assert list(network.state_dict()) == list(before)
     assert all(not torch.equal(value, before[key]) for key, value in network.state_dict().items())

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from monai_kd.distillation import SupervisedRegionTerm
+from monai_kd.distillation.terms.supervised_term import SupervisedTerm
 from monai_kd.networks import (
     ConvTeacher,
     HybridTeacher,
@@ -156,7 +156,7 @@ def test_the_supervised_term_teaches_every_level_to_every_parameter():
     teacher = seeded_teacher("concatenation", deep_supervision=3)
     image = random_image(16, 16, 16)
     output = DistillationOutput(to_network_output(teacher(image), image))
-    SupervisedRegionTerm()(output, (image[:, :3] > 1).float()).backward()
+    SupervisedTerm()(output, (image[:, :3] > 1).float()).backward()
     assert starved(teacher) == []
 
 

@@ -20,7 +20,7 @@ MANIFEST = {
     "threads": 2,
     "cases": {"training": 24, "validation": 6, "test": 10},
     "left_out": ["glioma_<9>"],
-    "teacher": {"folder": "runs/teacher", "sha256": "f00d"},
+    "teacher": {"folder": "runs/teacher", "weights_sha256": "f00d"},
     "settings": {"max_epochs": 2},
 }
 

@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SMALL = {
+    "device": "cpu",
     "phantom_cases": 8,
     "phantom_size": 32,
     "window": "[32,32,32]",

@@ -1,9 +1,10 @@
-import hashlib
 import json
 
 import pytest
 import torch
 
+from monai_kd.data.view_bank.hashing import hash_weights
+from monai_kd.experiment.weights import read_weights
 from tests.run.conftest import run_main_job
 
 pytestmark = pytest.mark.run
@@ -65,5 +66,5 @@ def test_a_bundle_from_the_zoo_teaches_and_is_left_as_it_was(run_example, finish
     assert_distilled(folder, projector=None)
     assert read_json(folder / "metrics.json")["networks"]["teacher"]["history"] == []
     teacher = read_json(folder / "manifest.json")["teacher"]
-    assert teacher["sha256"] == hashlib.sha256(weights).hexdigest()
+    assert teacher["weights_sha256"] == hash_weights(read_weights(bundle / "models/model.pt"))
     assert (bundle / "models/model.pt").read_bytes() == weights

@@ -1,4 +1,3 @@
-import hashlib
 import json
 from pathlib import Path
 
@@ -7,6 +6,8 @@ import torch
 import yaml
 from monai.bundle import ConfigParser
 
+from monai_kd.data.view_bank.hashing import hash_weights
+from monai_kd.experiment.weights import read_weights
 from tests.run.conftest import SMALL, run_main_job
 
 pytestmark = pytest.mark.run
@@ -75,9 +76,9 @@ def test_only_the_student_hears_the_teacher(finished_run):
 def test_the_manifest_names_the_teacher_by_its_unchanged_content(finished_run):
     teacher = read_json(finished_run.folder / "manifest.json")["teacher"]
     folder = Path(teacher["folder"])
-    weights = (folder / "model.pt").read_bytes()
+    digest = hash_weights(read_weights(folder / "model.pt"))
     assert folder.parent == finished_run.runs
-    assert teacher == {"folder": str(folder), "sha256": hashlib.sha256(weights).hexdigest()}
+    assert teacher == {"folder": str(folder), "weights_sha256": digest}
 
 
 def test_the_student_loads_into_the_bare_network_without_pickle(finished_run):
@@ -90,7 +91,7 @@ def test_the_student_loads_into_the_bare_network_without_pickle(finished_run):
 def test_a_second_run_reuses_the_teacher_and_at_weight_zero_equals_its_twin(finished_run):
     folder = Path(read_json(finished_run.folder / "manifest.json")["teacher"]["folder"])
     before = (folder / "model.pt").stat().st_mtime_ns
-    without = {"weights#boundary": 0}
+    without = {"loss#terms#boundary#weight": 0}
     again = run_main_job(finished_run.runs, run_name="other", max_epochs=2, **without)
     assert again.returncode == 0, again.stderr[-3000:]
     assert "teacher epoch" not in again.stdout

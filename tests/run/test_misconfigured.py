@@ -29,6 +29,12 @@ def test_a_window_that_no_network_can_take_stops_before_any_work(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_device_that_is_not_there_stops_before_any_work(tmp_path):
+    line = stopped_line(run_main_job(tmp_path / "runs", device="cuda:99"))
+    assert "device is 'cuda:99', and torch" in line
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_missing_data_set_stops_and_names_the_folder(tmp_path):
     (tmp_path / "BraTS2019").mkdir()
     line = stopped_line(run_main_job(tmp_path / "runs", dataset_dir=tmp_path / "BraTS2091"))
@@ -81,10 +87,10 @@ def test_changed_settings_do_not_mix_into_a_finished_run(finished_run):
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"weights#hidden_map": 0.1}, "must have the same names"),
-        ({"student_taps": "['encoder.33']"}, "the nearest is 'encoder.3'"),
+        ({"loss#terms#hidden#weights": 0.1}, "'weight'"),
+        ({"loss#terms#hidden#student_tap": "encoder.33"}, "the nearest is 'encoder.3'"),
         ({"teacher_def": "%bundles/networks.yaml#conv_teacher"}, "has no module 'fusion.fused.3'"),
-        ({"loss#terms#hidden#teacher_tap": "fusion.fused.2"}, "term 'hidden': the teacher tells"),
+        ({"loss#terms#hidden#weight": "much"}, "term 'hidden' has the weight 'much', expected a"),
     ],
 )
 def test_a_pathway_that_does_not_fit_stops_before_any_work(tmp_path, settings, told):

@@ -52,7 +52,7 @@ class Study:
 
     def run(self, arm: Arm, seed: int) -> dict[str, Any]:
         """Train one student and score it."""
-        taps = tuple(read_arm(arm).get_parsed_content("teacher_taps"))
+        taps = read_arm(arm).get_parsed_content("loss").teacher_taps
         said = None if arm.teacher is None else self.said(arm.teacher, taps)
         steps = self.steps * arm.longer
         network, told = train_student(arm, self.views, said, seed=seed, steps=steps)

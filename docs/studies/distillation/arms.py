@@ -6,7 +6,7 @@ from typing import Any
 
 PATHWAYS = "bundles/pathways"
 RATE = 1.0e-2  # of all arms; the best of 4e-3 and 1e-2 for the twin on validation cases
-OFF = {"weights#boundary": 0.0}
+OFF = {"loss#terms#boundary#weight": 0.0}
 SINGLE = (
     ("nested", "nested, decoupled"),
     ("channelwise", "channel-wise"),
@@ -42,7 +42,7 @@ def overlay(*names: str) -> tuple[str, ...]:
 
 TWIN = Arm("twin", settings=OFF, teacher=None, unlabelled=False)
 LONGER = Arm("twin, twice the steps", settings=OFF, teacher=None, unlabelled=False, longer=2)
-SOFT = {**OFF, "weights#soft_overlap": 1.0}
+SOFT = {**OFF, "loss#terms#soft_overlap#weight": 1.0}
 OVERLAP = overlay("soft_overlap")
 BOTH = overlay("soft_overlap", "balanced")
 PLAIN = Arm("plain divergence", overlay("logits"))
@@ -50,7 +50,7 @@ BALANCED = Arm("balanced divergence", overlay("balanced"), OFF)
 DEFAULT = Arm("boundary (default)")
 COMBINED = [
     Arm("balanced + boundary", overlay("balanced")),
-    Arm("soft + a little balanced", BOTH, {**OFF, "weights#soft_label": 0.05}),
+    Arm("soft + a little balanced", BOTH, {**OFF, "loss#terms#soft_label#weight": 0.05}),
     Arm("soft + balanced", BOTH, OFF),
     Arm("soft + balanced + boundary", BOTH),
 ]
@@ -84,7 +84,7 @@ FEW = [
     Arm("soft, gated", OVERLAP, {**SOFT, **GATED}),
     Arm("soft + hard", overlay("pseudo_label", "soft_overlap"), SOFT),
     Arm("soft + channel-wise", overlay("channelwise", "soft_overlap"), SOFT),
-    Arm("soft + boundary", OVERLAP, {"weights#soft_overlap": 1.0}),
+    Arm("soft + boundary", OVERLAP, {"loss#terms#soft_overlap#weight": 1.0}),
     BALANCED,
     *COMBINED,
     PLAIN,

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from docs.studies.distillation.arms import Arm
 from docs.studies.distillation.views import Task, View, open_views
-from monai_kd.distillation import DistillationLoss, SupervisedRegionTerm
+from monai_kd.distillation import DistillationLoss
+from monai_kd.distillation.terms.supervised_term import SupervisedTerm
 from monai_kd.files import replace_file
 from monai_kd.networks import HybridTeacher, TappedNetwork, to_network_output
 from monai_kd.outputs import DistillationOutput, NetworkOutput
@@ -40,7 +41,7 @@ def train_teacher(dataset_file: Path, task: Task, *, seed: int, steps: int) -> n
     network: nn.Module = HybridTeacher(deep_supervision=2).to(memory_format=LAYOUT)
     dataset = open_views(dataset_file, task, views=0)
     labelled = [index for index, record in enumerate(dataset.data) if "label" in record]
-    term, optimizer, schedule = SupervisedRegionTerm(), *_open_optimizer(network, 3.0e-3, steps)
+    term, optimizer, schedule = SupervisedTerm(), *_open_optimizer(network, 3.0e-3, steps)
     network.train()
     order = draw_places(len(labelled), seed=seed, count_drawn=steps * BATCH)
     for step in range(steps):
@@ -74,7 +75,7 @@ def train_student(
     parser = read_arm(arm)
     network: nn.Module = parser.get_parsed_content("network")
     loss: DistillationLoss = parser.get_parsed_content("loss")
-    student = TappedNetwork(network, taps=parser.get_parsed_content("student_taps")).train()
+    student = TappedNetwork(network, taps=loss.student_taps).train()
     learned = nn.ModuleList([network, loss])
     optimizer, schedule = _open_optimizer(learned, arm.rate, steps)
     started, losses = time.perf_counter(), []

@@ -1,12 +1,13 @@
 """Which places look alike."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from monai_kd.distillation.feature_maps import affinity_distance, read_map_pair
+from monai_kd.distillation.term import Term
 from monai_kd.outputs import DistillationOutput
 
 
-class AffinityTerm(nn.Module):
+class AffinityTerm(Term):
     """Squared difference of the cosines between all pairs of places, on a pooled grid.
 
     With `f_i` the feature of place `i` of `N`:
@@ -24,18 +25,19 @@ class AffinityTerm(nn.Module):
     """
 
     def __init__(
-        self, *, student_tap: str | None = None, teacher_tap: str | None = None, grid: int = 8
+        self,
+        *,
+        student_tap: str | None = None,
+        teacher_tap: str | None = None,
+        grid: int = 8,
+        weight: float = 1.0,
     ) -> None:
-        super().__init__()
+        super().__init__(weight=weight, student_taps=[student_tap], teacher_taps=[teacher_tap])
         if grid < 1:
             raise ValueError(f"grid is {grid}, expected 1 or more places per axis")
-        self.student_tap = student_tap
-        self.teacher_tap = teacher_tap
+        self.taps = (student_tap, teacher_tap)
         self.grid = grid
 
     def forward(self, output: DistillationOutput, label: Tensor) -> Tensor:
         """Return a scalar."""
-        student, teacher = read_map_pair(
-            output, student_tap=self.student_tap, teacher_tap=self.teacher_tap, limit=self.grid
-        )
-        return affinity_distance(student, teacher)
+        return affinity_distance(*read_map_pair(output, *self.taps, limit=self.grid))

@@ -4,15 +4,17 @@ from collections.abc import Sequence
 
 import torch
 from einops import reduce
-from torch import Tensor, nn
+from torch import Tensor
 
-from monai_kd.distillation.feature_maps import average_alike, read_maps, unit
+from monai_kd.distillation.feature_maps import common_grid, read_maps, unit
+from monai_kd.distillation.pooling import average_to
+from monai_kd.distillation.term import Term
 from monai_kd.outputs import DistillationOutput
 
 TINY = 1.0e-12  # a fourth power of a feature: at 1e-3 it still counts
 
 
-class AttentionTransferTerm(nn.Module):
+class AttentionTransferTerm(Term):
     """Distance of activation maps over space, each of length one.
 
     With `Q` the activation of a voxel, `mean_c |f_c|^power`, averaged to the smaller grid of both
@@ -31,9 +33,14 @@ class AttentionTransferTerm(nn.Module):
     """
 
     def __init__(
-        self, *, student_taps: Sequence[str], teacher_taps: Sequence[str], power: float = 2.0
+        self,
+        *,
+        student_taps: Sequence[str],
+        teacher_taps: Sequence[str],
+        power: float = 2.0,
+        weight: float = 1.0,
     ) -> None:
-        super().__init__()
+        super().__init__(weight=weight, student_taps=student_taps, teacher_taps=teacher_taps)
         if not student_taps or len(student_taps) != len(teacher_taps):
             raise ValueError(
                 f"got student_taps={list(student_taps)} and teacher_taps={list(teacher_taps)}: "
@@ -41,16 +48,16 @@ class AttentionTransferTerm(nn.Module):
             )
         if power < 1:
             raise ValueError(f"power is {power}, expected 1 or more")
-        self.pairs = tuple(zip(student_taps, teacher_taps, strict=True))
         self.power = power
 
     def forward(self, output: DistillationOutput, label: Tensor) -> Tensor:
         """Return a scalar."""
-        return torch.stack([self._compare(output, *pair) for pair in self.pairs]).mean()
+        pairs = zip(self.student_taps, self.teacher_taps, strict=True)
+        return torch.stack([self._compare(*read_maps(output, *pair)) for pair in pairs]).mean()
 
-    def _compare(self, output: DistillationOutput, student_tap: str, teacher_tap: str) -> Tensor:
-        maps = read_maps(output, student_tap=student_tap, teacher_tap=teacher_tap)
-        activations = average_alike(*(self._activate(volume) for volume in maps))
+    def _compare(self, *maps: Tensor) -> Tensor:
+        grid = common_grid(maps)
+        activations = [average_to(self._activate(volume), grid) for volume in maps]
         student, teacher = (unit(x.flatten(1), dim=-1, epsilon=TINY) for x in activations)
         return (student - teacher).square().sum(dim=-1).mean()
 

@@ -1,27 +1,41 @@
 """The rim of each region, where overlap is won and lost."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from monai_kd.distillation.masks import dilate
+from monai_kd.distillation.divergence import bernoulli_divergence, softmax_divergence
+from monai_kd.distillation.masks import dilate, find_masks
 from monai_kd.distillation.means import keep_off_zero, sum_voxels
 from monai_kd.distillation.reading import read_logits, read_truth
-from monai_kd.distillation.terms.balanced_soft_label_term import bernoulli_divergence
+from monai_kd.distillation.term import Term
 from monai_kd.outputs import DistillationOutput
 
 
-class BoundaryTerm(nn.Module):
-    """Bernoulli divergence in a shell around each region's surface.
+class BoundaryTerm(Term):
+    """Divergence in a shell around the surface of each region, or of each class.
 
     With `M` the truth's mask of a region where it is known and the teacher's elsewhere, and the
     shell `S = dilate(M) and dilate(not M)`, `thickness` voxels to both sides of the surface:
 
         T^2 * mean_r mean_(v in S_r) KL(p_t || p_s),   p = sigmoid(z / T)
 
-    A region without surface counts as zero.
+    of a Bernoulli variable per region; of exclusive classes `p` is a softmax. A region without
+    surface counts as zero.
+
+    Args:
+        temperature: of both distributions.
+        thickness: voxels to each side of the surface.
+        exclusive: classes exclude one another, softmax over channels; else sigmoid.
     """
 
-    def __init__(self, *, temperature: float = 1.0, thickness: int = 1) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        *,
+        temperature: float = 1.0,
+        thickness: int = 1,
+        exclusive: bool = False,
+        weight: float = 1.0,
+    ) -> None:
+        super().__init__(weight=weight)
         if temperature <= 0 or thickness < 1:
             raise ValueError(
                 f"got temperature={temperature}, thickness={thickness}: temperature must be above "
@@ -29,19 +43,23 @@ class BoundaryTerm(nn.Module):
             )
         self.temperature = temperature
         self.thickness = thickness
+        self.exclusive = exclusive
 
     def forward(self, output: DistillationOutput, label: Tensor) -> Tensor:
-        """Return a scalar; `label` is `(B, R, D, H, W)` of 0 and 1, or -1 where unknown."""
-        teacher, student = read_logits(output)
-        truth, labelled = read_truth(label, teacher)
-        mask = truth if labelled.all() else truth | (~labelled & (teacher > 0))
+        """Return a scalar; `label` is of regions or of class indices, -1 where unknown."""
+        logits = read_logits(output)
+        truth, labelled = read_truth(label, logits[0], exclusive=self.exclusive)
+        mask = truth
+        if not labelled.all():
+            mask = truth | (~labelled & find_masks(logits[0], exclusive=self.exclusive))
         shell = dilate(mask, self.thickness) & dilate(~mask, self.thickness)
         places = shell.flatten().nonzero().squeeze(1)  # once: it takes longer than all that follows
-        teacher, student = (
-            logits.flatten().index_select(0, places) / self.temperature
-            for logits in (teacher, student)
-        )
+        if self.exclusive:
+            voxels = softmax_divergence(*(part / self.temperature for part in logits))
+            divergence = voxels.expand_as(shell).flatten().index_select(0, places)
+        else:
+            rims = (part.flatten().index_select(0, places) for part in logits)
+            divergence = bernoulli_divergence(*(rim / self.temperature for rim in rims))
         regions = places // shell.shape[2:].numel() % shell.shape[1]
         weights = 1 / keep_off_zero(sum_voxels(shell)).flatten()[regions]
-        divergence = bernoulli_divergence(teacher, student)
         return self.temperature**2 * (divergence * weights).sum() / shell.shape[1]

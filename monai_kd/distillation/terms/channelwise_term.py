@@ -1,15 +1,16 @@
 """Where in space each channel looks."""
 
 from einops import rearrange
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from monai_kd.distillation.pooling import pool
 from monai_kd.distillation.reading import read_logits
+from monai_kd.distillation.term import Term
 from monai_kd.outputs import DistillationOutput
 
 
-class ChannelwiseTerm(nn.Module):
+class ChannelwiseTerm(Term):
     """Divergence between distributions over space, one for each channel of the logits.
 
     With `z` the logits pooled by `stride`, and the softmax over the voxels `v` of a channel:
@@ -20,8 +21,8 @@ class ChannelwiseTerm(nn.Module):
     it (Shu et al. 2021, arXiv 2011.13256, equations 5 and 6; the mean over channels is theirs).
     """
 
-    def __init__(self, *, temperature: float = 4.0, stride: int = 2) -> None:
-        super().__init__()
+    def __init__(self, *, temperature: float = 4.0, stride: int = 2, weight: float = 1.0) -> None:
+        super().__init__(weight=weight)
         if temperature <= 0 or stride < 1:
             raise ValueError(
                 f"got temperature={temperature}, stride={stride}: temperature must be above 0 and "

@@ -2,13 +2,17 @@
 
 import torch
 from einops import rearrange
-from torch import Tensor, nn
+from torch import Tensor
 
-from monai_kd.distillation.feature_maps import EPSILON, read_map_pair, standardise
+from monai_kd.distillation.feature_maps import EPSILON, standardise
+from monai_kd.distillation.paired_maps import PairedMaps
+from monai_kd.distillation.projectors import project_unlike
+from monai_kd.distillation.reading import read_logits
+from monai_kd.distillation.term import Term
 from monai_kd.outputs import DistillationOutput
 
 
-class CorrelationTerm(nn.Module):
+class CorrelationTerm(Term):
     """One minus Pearson's correlation of student and teacher, across channels and across voxels.
 
     With `d(a, b) = 1 - cor(a, b)`, and `y` the probabilities at temperature `T`, or the features
@@ -25,10 +29,9 @@ class CorrelationTerm(nn.Module):
     temperature of features is 1.
 
     Args:
-        student_tap: a map of the student; by default both sides are logits.
+        student_tap: a map of the student, projected to the teacher's channels where they differ;
+            by default both sides are logits.
         teacher_tap: a map of the teacher; goes with `student_tap`.
-        projector: brings the student's tapped map to the teacher's channels, such as
-            `ChannelProjector`, where they differ.
         exclusive: logits are of exclusive classes, softmax over channels; else sigmoid.
         temperature: of the probabilities.
         inter: weight of the part across channels.
@@ -40,14 +43,14 @@ class CorrelationTerm(nn.Module):
         *,
         student_tap: str | None = None,
         teacher_tap: str | None = None,
-        projector: nn.Module | None = None,
         exclusive: bool = False,
         temperature: float = 1.0,
         inter: float = 1.0,
         intra: float = 1.0,
+        weight: float = 1.0,
     ) -> None:
-        super().__init__()
-        if (student_tap is None) != (teacher_tap is None):
+        super().__init__(weight=weight, student_taps=[student_tap], teacher_taps=[teacher_tap])
+        if len(self.student_taps) != len(self.teacher_taps):
             raise ValueError(
                 f"got student_tap={student_tap!r} and teacher_tap={teacher_tap!r}: give both, or "
                 "neither to compare logits"
@@ -57,9 +60,9 @@ class CorrelationTerm(nn.Module):
                 f"got temperature={temperature}, inter={inter}, intra={intra}: temperature must "
                 "be above 0, weights 0 or more"
             )
-        self.student_tap = student_tap
-        self.teacher_tap = teacher_tap
-        self.projector = projector
+        self.maps = None
+        if student_tap is not None and teacher_tap is not None:
+            self.maps = PairedMaps(student_tap, teacher_tap, make_projector=project_unlike)
         self.exclusive = exclusive
         self.temperature = temperature
         self.inter = inter
@@ -67,16 +70,12 @@ class CorrelationTerm(nn.Module):
 
     def forward(self, output: DistillationOutput, label: Tensor) -> Tensor:
         """Return a scalar."""
-        student, teacher = read_map_pair(
-            output, student_tap=self.student_tap, teacher_tap=self.teacher_tap
-        )
-        if self.projector is not None:
-            student = self.projector(student)
-        self._check_channels(student, teacher)
         floor = EPSILON
-        if self.student_tap is None:
-            student, teacher = self._soften(student), self._soften(teacher)
+        if self.maps is None:
+            teacher, student = (self._soften(logits) for logits in read_logits(output))
             floor /= self.temperature**2
+        else:
+            student, teacher = self.maps(output)
         intra = decorrelation(student, teacher, "b c ... -> c (b ...)", epsilon=floor)
         if student.shape[1] == 1:
             return self.intra * intra
@@ -86,14 +85,6 @@ class CorrelationTerm(nn.Module):
     def _soften(self, logits: Tensor) -> Tensor:
         logits = logits / self.temperature
         return logits.softmax(dim=1) if self.exclusive else torch.sigmoid(logits)
-
-    def _check_channels(self, student: Tensor, teacher: Tensor) -> None:
-        if student.shape[1] != teacher.shape[1]:
-            raise ValueError(
-                f"student and teacher have {student.shape[1]} and {teacher.shape[1]} channels at "
-                f"{self.student_tap or 'logits'!r} and {self.teacher_tap or 'logits'!r}: give "
-                f"projector=ChannelProjector(before, {teacher.shape[1]})"
-            )
 
 
 def decorrelation(student: Tensor, teacher: Tensor, rows: str, *, epsilon: float) -> Tensor:

@@ -2,15 +2,17 @@
 
 import torch
 from einops import rearrange
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from monai_kd.distillation.feature_maps import check_normalisable, read_map_pair, standardise
-from monai_kd.distillation.projectors import CrossAttentionProjector
+from monai_kd.distillation.feature_maps import standardise
+from monai_kd.distillation.paired_maps import PairedMaps
+from monai_kd.distillation.projectors import project_attention
+from monai_kd.distillation.term import Term
 from monai_kd.outputs import DistillationOutput
 
 
-class CrossAttentionTerm(nn.Module):
+class CrossAttentionTerm(Term):
     """Partially-cross attention: the student's queries, keys and values in the teacher's place.
 
     With `A(q, k, v) = softmax(q k^T / sqrt(C)) v`, the teacher's tokens `x` and the student's
@@ -31,9 +33,6 @@ class CrossAttentionTerm(nn.Module):
     Args:
         student_tap: a map of the student.
         teacher_tap: tokens `(B, N, C)` of the teacher, such as "vit_branch.blocks.3", or a map.
-        student_channels: channels of the student's map.
-        teacher_channels: channels of the teacher's tokens.
-        spatial_dims: 2 or 3.
         replace: how often the teacher's tokens take the place of the student's.
         grid: the most places per axis; attention between all of them is kept.
     """
@@ -43,39 +42,31 @@ class CrossAttentionTerm(nn.Module):
         *,
         student_tap: str,
         teacher_tap: str,
-        student_channels: int,
-        teacher_channels: int,
-        spatial_dims: int = 3,
         replace: float = 0.5,
         grid: int = 8,
+        weight: float = 1.0,
     ) -> None:
-        super().__init__()
-        check_normalisable(teacher_channels)
+        super().__init__(weight=weight, student_taps=[student_tap], teacher_taps=[teacher_tap])
         if not 0 <= replace < 1 or grid < 1:
             raise ValueError(
                 f"got replace={replace}, grid={grid}: expected a probability of 0 or more and "
                 "below 1, and 1 or more places per axis"
             )
-        self.student_tap = student_tap
-        self.teacher_tap = teacher_tap
-        self.channels = (student_channels, teacher_channels)
         self.replace = replace
-        self.grid = grid
-        self.projector = CrossAttentionProjector(
-            student_channels, teacher_channels, spatial_dims=spatial_dims
+        self.maps = PairedMaps(
+            student_tap,
+            teacher_tap,
+            make_projector=project_attention,
+            normalised=True,
+            limit=grid,
         )
 
     def forward(self, output: DistillationOutput, label: Tensor) -> Tensor:
         """Return a scalar."""
-        student, teacher = read_map_pair(
-            output,
-            student_tap=self.student_tap,
-            teacher_tap=self.teacher_tap,
-            channels=self.channels,
-            limit=self.grid,
-        )
+        student, teacher = self.maps(output)
         tokens = standardise(rearrange(teacher, "b c ... -> b (...) c"), dim=-1)
-        own = [standardise(part, dim=-1) for part in self.projector(student)]
+        parts = rearrange(student, "b (qkv c) ... -> qkv b (...) c", qkv=3)
+        own = [standardise(part, dim=-1) for part in parts]
         with torch.autocast(tokens.device.type, enabled=False):
             attention = attend(tokens, tokens, tokens) - attend(*self._mix(own, tokens))
             relation = resemble(tokens) - resemble(own[2])

@@ -3,19 +3,20 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from monai_kd.distillation.means import average_levels
 from monai_kd.distillation.pooling import average_to
 from monai_kd.distillation.reading import read_teacher, read_truth, widen
+from monai_kd.distillation.term import Term
 from monai_kd.distillation.terms.balanced_soft_label_term import BalancedSoftLabelTerm
 from monai_kd.distillation.terms.soft_label_term import SoftLabelTerm
 from monai_kd.networks import list_levels
 from monai_kd.outputs import DistillationOutput, NetworkOutput
 
 
-class DeepSoftLabelTerm(nn.Module):
+class DeepSoftLabelTerm(Term):
     """Divergence from the teacher's pooled probabilities to each coarser level of the student.
 
     With `z_l` the student's logits of level `l = 1, 2, ...`, and `p_l` the teacher's probabilities
@@ -33,8 +34,10 @@ class DeepSoftLabelTerm(nn.Module):
         exclusive: classes exclude each other; without it, regions overlap.
     """
 
-    def __init__(self, *, temperature: float = 2.0, exclusive: bool = False) -> None:
-        super().__init__()
+    def __init__(
+        self, *, temperature: float = 2.0, exclusive: bool = False, weight: float = 1.0
+    ) -> None:
+        super().__init__(weight=weight)
         self.temperature = temperature
         self.exclusive = exclusive
         self.term = (

@@ -10,12 +10,13 @@ from monai_kd.distillation.feature_maps import (
     affinity_distance,
     common_grid,
     cosine_distance,
-    read_map_pair,
     standardise,
 )
+from monai_kd.distillation.paired_maps import PairedMaps
 from monai_kd.distillation.pooling import average_to
-from monai_kd.distillation.projectors import ChannelProjector
+from monai_kd.distillation.projectors import Unfitted, project_channels
 from monai_kd.distillation.reading import read_feature, read_teacher, widen
+from monai_kd.distillation.term import Term
 from monai_kd.outputs import DistillationOutput
 
 AFFINITY_GRID = 8  # places per axis, 512 in 3D
@@ -23,7 +24,7 @@ LEAST_SHARE = 1.0e-6  # added to a row: its log stays finite, and has a slope
 TOKEN_GRID, TOKEN_CHANNELS = 4, 32  # of the student's tokens, of which attention is computed
 
 
-class FusionTransferTerm(nn.Module):
+class FusionTransferTerm(Term):
     """Transfer of MSGFF: `maps * M + attention * A + gates * G`.
 
     With `P_s` a 1x1x1 projection of the student's stage `s` to the channels of the fused map:
@@ -41,9 +42,6 @@ class FusionTransferTerm(nn.Module):
 
     Args:
         student_taps: maps of the student's stages, finest first, one for each scale.
-        student_channels: channels of each.
-        teacher_channels: channels of the teacher's fused maps, its `stage_channels`.
-        spatial_dims: 2 or 3.
         fusion: name of the `MultiScaleFusion` in the teacher. To be tapped: `<fusion>.fused.0`
             and so on, `<fusion>.cross_scale.scale_attention`, `<fusion>.gates`.
         maps: weight of the fused maps.
@@ -55,80 +53,65 @@ class FusionTransferTerm(nn.Module):
         self,
         *,
         student_taps: Sequence[str],
-        student_channels: Sequence[int],
-        teacher_channels: Sequence[int],
-        spatial_dims: int = 3,
         fusion: str = "fusion",
         maps: float = 1.0,
         attention: float = 1.0,
         gates: float = 1.0,
+        weight: float = 1.0,
     ) -> None:
-        super().__init__()
-        if not len(student_taps) == len(student_channels) == len(teacher_channels) >= 2:
+        scales = len(student_taps)
+        fused = [f"{fusion}.fused.{scale}" for scale in range(scales) if maps > 0]
+        rows_tap, gates_tap = f"{fusion}.cross_scale.scale_attention", f"{fusion}.gates"
+        others = [rows_tap] * (attention > 0) + [gates_tap] * (gates > 0)
+        super().__init__(weight=weight, student_taps=student_taps, teacher_taps=[*fused, *others])
+        if scales < 2:
             raise ValueError(
-                f"got student_taps={list(student_taps)}, student_channels="
-                f"{list(student_channels)}, teacher_channels={list(teacher_channels)}: expected "
-                "one of each for every scale of the teacher's fusion, which has two or more"
+                f"got student_taps={list(student_taps)}: expected one for every scale of the "
+                "teacher's fusion, which has two or more"
             )
         if min(maps, attention, gates) < 0 or maps + attention + gates == 0:
             raise ValueError(
                 f"got maps={maps}, attention={attention}, gates={gates}: expected weights of 0 "
                 "or more, at least one above"
             )
-        self.student_taps = tuple(student_taps)
-        self.fusion = fusion
-        self.channels = tuple(zip(student_channels, teacher_channels, strict=True))
+        self.rows_tap, self.gates_tap = rows_tap, gates_tap
         self.weights = (maps, attention, gates)
-        scales = len(self.channels)
-        self.projectors = nn.ModuleList(
-            ChannelProjector(*pair, spatial_dims=spatial_dims) for pair in self.channels if maps > 0
+        self.maps = nn.ModuleList(
+            PairedMaps(*taps, make_projector=project_channels)
+            for taps in zip(student_taps, fused, strict=False)
         )
-        self.tokens = ScaleTokens(
-            student_channels if attention + gates > 0 else (), spatial_dims=spatial_dims
-        )
+        self.tokens = ScaleTokens(student_taps if attention + gates > 0 else ())
         self.rows = ScaleRows() if attention > 0 else None
         self.score = nn.Linear(scales * TOKEN_CHANNELS, scales) if gates > 0 else None
+
+    def fit(self, output: DistillationOutput) -> None:
+        """Build the projectors of maps and tokens."""
+        for module in (*self.maps, self.tokens):
+            module.fit(output)
+        self.to(output.student.logits.device)
 
     def forward(self, output: DistillationOutput, label: Tensor) -> Tensor:
         """Return a scalar."""
         maps, attention, gates = self.weights
         total = output.student.logits.new_zeros(())
         if maps > 0:
-            total = total + maps * self._compare_maps(output)
+            total = (
+                total + maps * torch.stack([_compare(*pair(output)) for pair in self.maps]).mean()
+            )
         if self.rows is None and self.score is None:
             return total
-        tokens = self.tokens(
-            [read_feature(output.student, tap, of="student") for tap in self.student_taps]
-        )
+        tokens = self.tokens(output)
         if self.rows is not None:
             rows = self.rows(tokens)
-            seen = self._read_scales(output, "cross_scale.scale_attention", like=rows)
+            seen = self._read_scales(output, self.rows_tap, like=rows)
             total = total + attention * row_divergence(seen, (rows + LEAST_SHARE).log())
         if self.score is not None:
             shares = widen(self.score(tokens.mean(dim=2).flatten(1))).log_softmax(dim=1)
-            weighed = self._read_scales(output, "gates", like=shares) / len(self.student_taps)
-            total = total + gates * row_divergence(weighed, shares)
+            weighed = self._read_scales(output, self.gates_tap, like=shares)
+            total = total + gates * row_divergence(weighed / shares.shape[1], shares)
         return total
 
-    def _compare_maps(self, output: DistillationOutput) -> Tensor:
-        values = []
-        for scale, (tap, projector) in enumerate(
-            zip(self.student_taps, self.projectors, strict=True)
-        ):
-            student, teacher = read_map_pair(
-                output,
-                student_tap=tap,
-                teacher_tap=f"{self.fusion}.fused.{scale}",
-                channels=self.channels[scale],
-            )
-            projected = projector(student)
-            grid = common_grid([projected], limit=AFFINITY_GRID)
-            coarse = [average_to(volume, grid) for volume in (projected, teacher)]
-            values.append(cosine_distance(projected, teacher) + affinity_distance(*coarse))
-        return torch.stack(values).mean()
-
-    def _read_scales(self, output: DistillationOutput, name: str, *, like: Tensor) -> Tensor:
-        tap = f"{self.fusion}.{name}"
+    def _read_scales(self, output: DistillationOutput, tap: str, *, like: Tensor) -> Tensor:
         feature = read_feature(read_teacher(output), tap, of="teacher")
         if feature.shape != like.shape:
             raise ValueError(
@@ -142,29 +125,38 @@ class ScaleTokens(nn.Module):
     """The student's stages as tokens `(B, S, N, C)` on one grid.
 
     Args:
-        channels: of each stage.
-        spatial_dims: 2 or 3.
+        taps: of each stage, finest first.
     """
 
-    def __init__(self, channels: Sequence[int], *, spatial_dims: int) -> None:
+    def __init__(self, taps: Sequence[str]) -> None:
         super().__init__()
-        self.projectors = nn.ModuleList(
-            ChannelProjector(count, TOKEN_CHANNELS, spatial_dims=spatial_dims) for count in channels
-        )
+        self.taps = tuple(taps)
+        self.projectors = nn.ModuleList(Unfitted() for _ in taps)
 
-    def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """Pool and project maps, finest first."""
+    def fit(self, output: DistillationOutput) -> None:
+        """Build a projector for each stage."""
+        for index, volume in enumerate(self._read(output)):
+            self.projectors[index] = project_channels(
+                volume.shape[1], TOKEN_CHANNELS, spatial_dims=volume.ndim - 2
+            )
+
+    def forward(self, output: DistillationOutput) -> Tensor:
+        """Pool and project the maps of the student."""
+        maps = self._read(output)
         grid = common_grid(maps, limit=TOKEN_GRID)
         return torch.stack(
             [
-                rearrange(project(average_to(volume, grid)), "b c ... -> b (...) c")
+                rearrange(widen(project(average_to(volume, grid))), "b c ... -> b (...) c")
                 for project, volume in zip(self.projectors, maps, strict=True)
             ],
             dim=1,
         )
 
+    def _read(self, output: DistillationOutput) -> list[Tensor]:
+        return [read_feature(output.student, tap, of="student") for tap in self.taps]
 
-class ScaleRows(nn.Module):
+
+class ScaleRows(Term):
     """How the stages look at each other: tokens `(B, S, N, C)` to `(B, S, S)`, rows of sum one."""
 
     def __init__(self) -> None:
@@ -180,6 +172,13 @@ class ScaleRows(nn.Module):
         pattern = "b (s n) (t m) -> b s t"
         seen: Tensor = reduce(scores.softmax(dim=-1), pattern, "mean", s=scales, t=scales)
         return places * seen
+
+
+def _compare(projected: Tensor, teacher: Tensor) -> Tensor:
+    """Cosine distance, and that of the affinities on a coarse grid."""
+    grid = common_grid([projected], limit=AFFINITY_GRID)
+    coarse = [average_to(volume, grid) for volume in (projected, teacher)]
+    return cosine_distance(projected, teacher) + affinity_distance(*coarse)
 
 
 def row_divergence(teacher: Tensor, log_student: Tensor) -> Tensor:

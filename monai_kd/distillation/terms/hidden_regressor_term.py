@@ -1,14 +1,16 @@
 """The teacher's hidden map, told from the student's."""
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from monai_kd.distillation.feature_maps import cosine_distance, read_map_pair
-from monai_kd.distillation.projectors import ConvProjector
+from monai_kd.distillation.feature_maps import cosine_distance
+from monai_kd.distillation.paired_maps import PairedMaps
+from monai_kd.distillation.projectors import project_neighbours
+from monai_kd.distillation.term import Term
 from monai_kd.outputs import DistillationOutput
 
 
-class HiddenRegressorTerm(nn.Module):
+class HiddenRegressorTerm(Term):
     """Distance between the teacher's hidden map and what a regressor makes of the student's.
 
     With the regressor `r`, two convolutions and a ReLU, on the smaller grid of both maps:
@@ -22,9 +24,6 @@ class HiddenRegressorTerm(nn.Module):
     Args:
         student_tap: a map of the student.
         teacher_tap: a map or tokens of the teacher.
-        student_channels: channels of the student's map.
-        teacher_channels: channels of the teacher's map.
-        spatial_dims: 2 or 3.
         cosine: compare directions.
     """
 
@@ -33,29 +32,16 @@ class HiddenRegressorTerm(nn.Module):
         *,
         student_tap: str,
         teacher_tap: str,
-        student_channels: int,
-        teacher_channels: int,
-        spatial_dims: int = 3,
         cosine: bool = False,
+        weight: float = 1.0,
     ) -> None:
-        super().__init__()
-        self.student_tap = student_tap
-        self.teacher_tap = teacher_tap
-        self.channels = (student_channels, teacher_channels)
+        super().__init__(weight=weight, student_taps=[student_tap], teacher_taps=[teacher_tap])
         self.cosine = cosine
-        self.projector = ConvProjector(
-            student_channels, teacher_channels, spatial_dims=spatial_dims
-        )
+        self.maps = PairedMaps(student_tap, teacher_tap, make_projector=project_neighbours)
 
     def forward(self, output: DistillationOutput, label: Tensor) -> Tensor:
         """Return a scalar."""
-        student, teacher = read_map_pair(
-            output,
-            student_tap=self.student_tap,
-            teacher_tap=self.teacher_tap,
-            channels=self.channels,
-        )
-        projected = self.projector(student)
+        projected, teacher = self.maps(output)
         if self.cosine:
             return cosine_distance(projected, teacher)
         return functional.mse_loss(projected, teacher)

@@ -1,14 +1,15 @@
 """What the mean channel of a hidden map shows."""
 
 from einops import reduce
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from monai_kd.distillation.feature_maps import read_map_pair, standardise
+from monai_kd.distillation.term import Term
 from monai_kd.outputs import DistillationOutput
 
 
-class HiddenTerm(nn.Module):
+class HiddenTerm(Term):
     """Mean square, or divergence over space, between the channel means of two hidden maps.
 
     With `m` the mean over channels, standardised over the voxels of a window:
@@ -25,16 +26,16 @@ class HiddenTerm(nn.Module):
         divergence: compare as distributions over space.
     """
 
-    def __init__(self, *, student_tap: str, teacher_tap: str, divergence: bool = False) -> None:
-        super().__init__()
-        self.student_tap = student_tap
-        self.teacher_tap = teacher_tap
+    def __init__(
+        self, *, student_tap: str, teacher_tap: str, divergence: bool = False, weight: float = 1.0
+    ) -> None:
+        super().__init__(weight=weight, student_taps=[student_tap], teacher_taps=[teacher_tap])
+        self.taps = (student_tap, teacher_tap)
         self.divergence = divergence
 
     def forward(self, output: DistillationOutput, label: Tensor) -> Tensor:
         """Return a scalar."""
-        maps = read_map_pair(output, student_tap=self.student_tap, teacher_tap=self.teacher_tap)
-        student, teacher = (_summarise(volume) for volume in maps)
+        student, teacher = (_summarise(volume) for volume in read_map_pair(output, *self.taps))
         if not self.divergence:
             return functional.mse_loss(student, teacher)
         return functional.kl_div(

@@ -1,14 +1,16 @@
 """The latent embeddings of both networks, voxel by voxel."""
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from monai_kd.distillation.feature_maps import check_normalisable, read_map_pair, standardise
-from monai_kd.distillation.projectors import ChannelProjector
+from monai_kd.distillation.feature_maps import standardise
+from monai_kd.distillation.paired_maps import PairedMaps
+from monai_kd.distillation.projectors import project_channels
+from monai_kd.distillation.term import Term
 from monai_kd.outputs import DistillationOutput
 
 
-class LatentTerm(nn.Module):
+class LatentTerm(Term):
     """`mean |P(f_s) - f_t|` between latent embeddings, `P` a 1x1x1 projection.
 
     Normalised, both sides have mean 0 and variance 1 over the channels of each voxel, as layer
@@ -25,9 +27,6 @@ class LatentTerm(nn.Module):
     Args:
         student_tap: a map of the student, its bottleneck as a rule.
         teacher_tap: a map or tokens of the teacher.
-        student_channels: channels of the student's map.
-        teacher_channels: channels of the teacher's map.
-        spatial_dims: 2 or 3.
         normalised: without it, the plain term, for comparison.
     """
 
@@ -36,31 +35,18 @@ class LatentTerm(nn.Module):
         *,
         student_tap: str,
         teacher_tap: str,
-        student_channels: int,
-        teacher_channels: int,
-        spatial_dims: int = 3,
         normalised: bool = True,
+        weight: float = 1.0,
     ) -> None:
-        super().__init__()
-        if normalised:
-            check_normalisable(teacher_channels)
-        self.student_tap = student_tap
-        self.teacher_tap = teacher_tap
-        self.channels = (student_channels, teacher_channels)
+        super().__init__(weight=weight, student_taps=[student_tap], teacher_taps=[teacher_tap])
         self.normalised = normalised
-        self.projector = ChannelProjector(
-            student_channels, teacher_channels, spatial_dims=spatial_dims
+        self.maps = PairedMaps(
+            student_tap, teacher_tap, make_projector=project_channels, normalised=normalised
         )
 
     def forward(self, output: DistillationOutput, label: Tensor) -> Tensor:
         """Return a scalar."""
-        student, teacher = read_map_pair(
-            output,
-            student_tap=self.student_tap,
-            teacher_tap=self.teacher_tap,
-            channels=self.channels,
-        )
-        projected = self.projector(student)
+        projected, teacher = self.maps(output)
         if not self.normalised:
             return functional.l1_loss(projected, teacher)
         return functional.l1_loss(standardise(projected, dim=1), standardise(teacher, dim=1))

@@ -3,18 +3,19 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
+from monai_kd.distillation.divergence import bernoulli_divergence
 from monai_kd.distillation.means import balance
 from monai_kd.distillation.reading import read_logits, read_truth
-from monai_kd.distillation.terms.balanced_soft_label_term import bernoulli_divergence
+from monai_kd.distillation.term import Term
 from monai_kd.outputs import DistillationOutput
 
 EXCLUDED = 50.0  # below all others a logit counts for nothing; deeper, exp takes five times longer
 
 
-class NestedDecoupledTerm(nn.Module):
+class NestedDecoupledTerm(Term):
     """Decoupled distillation between exclusive classes that are made of nested regions.
 
     Regions `r_1` in which `r_2` lies, in which `r_3` lies, ... make the classes background,
@@ -33,7 +34,7 @@ class NestedDecoupledTerm(nn.Module):
     probability leave no room between them, so the classes there are not alike.
 
     Args:
-        order: channels of the regions, outermost first; WT, TC, ET of TC, WT, ET by default.
+        order: channels of the regions, outermost first.
         temperature: of both distributions.
         target_weight: of the target against all others, the paper's alpha.
         other_weight: of the others among themselves, the paper's beta.
@@ -42,12 +43,13 @@ class NestedDecoupledTerm(nn.Module):
     def __init__(
         self,
         *,
-        order: Sequence[int] = (1, 0, 2),
+        order: Sequence[int],
         temperature: float = 2.0,
         target_weight: float = 1.0,
         other_weight: float = 2.0,
+        weight: float = 1.0,
     ) -> None:
-        super().__init__()
+        super().__init__(weight=weight)
         if len(order) < 2 or sorted(order) != list(range(len(order))):
             raise ValueError(
                 f"got order={list(order)}: expected each channel once, 0 to the number of regions "

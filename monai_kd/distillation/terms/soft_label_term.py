@@ -1,13 +1,15 @@
 """The teacher's soft labels for exclusive classes."""
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
+from monai_kd.distillation.divergence import softmax_divergence
 from monai_kd.distillation.reading import is_labelled, read_classes, read_logits
+from monai_kd.distillation.term import Term
 from monai_kd.outputs import DistillationOutput
 
 
-class SoftLabelTerm(nn.Module):
+class SoftLabelTerm(Term):
     """Divergence from teacher to student, and cross-entropy with the label, softmax over channels.
 
     With `p = softmax(z / T)` over the classes of a voxel, or of an image in classification:
@@ -23,8 +25,10 @@ class SoftLabelTerm(nn.Module):
         temperature: of both distributions in the divergence.
     """
 
-    def __init__(self, *, alpha: float = 0.5, temperature: float = 2.0) -> None:
-        super().__init__()
+    def __init__(
+        self, *, alpha: float = 0.5, temperature: float = 2.0, weight: float = 1.0
+    ) -> None:
+        super().__init__(weight=weight)
         if temperature <= 0 or not 0 <= alpha <= 1:
             raise ValueError(
                 f"got alpha={alpha}, temperature={temperature}: alpha must be from 0 to 1 and "
@@ -44,15 +48,3 @@ class SoftLabelTerm(nn.Module):
         classes = read_classes(label, student)
         truth = functional.cross_entropy(student[labelled], classes[labelled])
         return loss + (1 - self.alpha) * truth
-
-
-def softmax_divergence(teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
-    """`KL(softmax(teacher) || softmax(student))` over channels: `(B, C, ...)` to `(B, ...)`."""
-    if teacher_logits.shape[1] < 2:
-        raise ValueError(
-            "the logits have one channel, and a softmax over it is always 1: tell background as a "
-            "class of its own, or take a term for regions, such as BalancedSoftLabelTerm"
-        )
-    teacher = functional.log_softmax(teacher_logits, dim=1)
-    student = functional.log_softmax(student_logits, dim=1)
-    return functional.kl_div(student, teacher, reduction="none", log_target=True).sum(dim=1)

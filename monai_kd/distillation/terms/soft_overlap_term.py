@@ -1,23 +1,25 @@
-"""The teacher's probabilities as labels of overlapping regions."""
+"""The teacher's probabilities as labels."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from monai_kd.distillation.divergence import diverge, read_probability
+from monai_kd.distillation.masks import find_masks
 from monai_kd.distillation.means import sum_voxels
 from monai_kd.distillation.reading import read_logits
 from monai_kd.distillation.reliability_gate import ReliabilityGate
-from monai_kd.distillation.terms.balanced_soft_label_term import bernoulli_divergence
+from monai_kd.distillation.term import Term
 from monai_kd.outputs import DistillationOutput
 
 SMOOTH = 1.0e-5
 CERTAIN = 100.0  # a logit whose probability is 1 in float32
 
 
-class SoftOverlapTerm(nn.Module):
+class SoftOverlapTerm(Term):
     """`Dice + KL` of the student against the teacher's probabilities, both least at equality.
 
-    With `p = sigmoid(teacher)`, `q = sigmoid(student)` per voxel and region `r`, sums over batch
-    and space, and `g` the gate, 1 without one:
+    With `p = sigmoid(teacher)`, `q = sigmoid(student)` per voxel and region `r`, or a softmax over
+    exclusive classes `r`, sums over batch and space, and `g` the gate, 1 without one:
 
         mean_r [ 1 - (2 sum g p q + e) / (sum g p^2 + sum g q^2 + e) ] + mean g KL(p || q)
 
@@ -27,22 +29,34 @@ class SoftOverlapTerm(nn.Module):
 
     Args:
         hard: against the teacher's mask instead, as pseudo-labels are: `p` is 0 or 1.
+        exclusive: classes exclude one another, softmax over channels; else sigmoid.
         gate: how far to trust the teacher in each voxel.
     """
 
-    def __init__(self, *, hard: bool = False, gate: ReliabilityGate | None = None) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        *,
+        hard: bool = False,
+        exclusive: bool = False,
+        gate: ReliabilityGate | None = None,
+        weight: float = 1.0,
+    ) -> None:
+        super().__init__(weight=weight)
         self.hard = hard
+        self.exclusive = exclusive
         self.gate = gate
 
     def forward(self, output: DistillationOutput, label: Tensor) -> Tensor:
-        """Return a scalar; `label` is `(B, R, D, H, W)` of 0 and 1, or -1 where unknown."""
+        """Return a scalar; `label` is of regions or of class indices, -1 where unknown."""
         teacher, student = read_logits(output)
-        trust = None if self.gate is None else self.gate(teacher, label)
+        trust = None
+        if self.gate is not None:
+            trust = self.gate(teacher, label, exclusive=self.exclusive)
         if self.hard:
-            teacher = torch.where(teacher > 0, CERTAIN, -CERTAIN).to(teacher)
-        p, q = torch.sigmoid(teacher), torch.sigmoid(student)
-        divergence = bernoulli_divergence(teacher, student)
+            mask = find_masks(teacher, exclusive=self.exclusive)
+            teacher = torch.where(mask, CERTAIN, -CERTAIN).to(teacher)
+        p, q = (read_probability(x, exclusive=self.exclusive) for x in (teacher, student))
+        divergence = diverge(teacher, student, exclusive=self.exclusive)
         products = [p * q, p**2, q**2]
         if trust is not None:
             divergence = trust * divergence

@@ -5,16 +5,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from monai_kd.distillation.divergence import diverge
 from monai_kd.distillation.feature_maps import common_grid, read_maps
 from monai_kd.distillation.pooling import average_to
-from monai_kd.distillation.projectors import ChannelProjector
-from monai_kd.distillation.terms.balanced_soft_label_term import bernoulli_divergence
+from monai_kd.distillation.projectors import Unfitted, project_channels
+from monai_kd.distillation.reading import read_feature, widen
+from monai_kd.distillation.term import Term
 from monai_kd.distillation.terms.deep_soft_label_term import pool_logits
-from monai_kd.distillation.terms.soft_label_term import softmax_divergence
 from monai_kd.outputs import DistillationOutput
 
 
-class StageHeadsTerm(nn.Module):
+class StageHeadsTerm(Term):
     """Divergence of a 1x1x1 head on each stage of the student from the teacher's probabilities.
 
     With `p` the teacher's probability at temperature `T`, averaged over the voxels of a cell of
@@ -29,9 +30,6 @@ class StageHeadsTerm(nn.Module):
 
     Args:
         student_taps: maps of the student's stages.
-        student_channels: channels of each.
-        out_channels: regions or classes of the teacher's logits.
-        spatial_dims: 2 or 3.
         exclusive: softmax over channels; else sigmoid.
         temperature: of both probabilities.
     """
@@ -40,54 +38,37 @@ class StageHeadsTerm(nn.Module):
         self,
         *,
         student_taps: Sequence[str],
-        student_channels: Sequence[int],
-        out_channels: int,
-        spatial_dims: int = 3,
         exclusive: bool = False,
         temperature: float = 1.0,
+        weight: float = 1.0,
     ) -> None:
-        super().__init__()
-        if not student_taps or len(student_taps) != len(student_channels):
-            raise ValueError(
-                f"got student_taps={list(student_taps)} and student_channels="
-                f"{list(student_channels)}: expected as many of both, at least one"
-            )
+        super().__init__(weight=weight, student_taps=student_taps)
+        if not student_taps:
+            raise ValueError("student_taps is empty, expected one map of the student at least")
         if temperature <= 0:
             raise ValueError(f"temperature is {temperature}, expected a number above 0")
-        self.student_taps = tuple(student_taps)
-        self.student_channels = tuple(student_channels)
-        self.out_channels = out_channels
         self.exclusive = exclusive
         self.temperature = temperature
-        self.heads = nn.ModuleList(
-            ChannelProjector(channels, out_channels, spatial_dims=spatial_dims)
-            for channels in self.student_channels
-        )
+        self.heads = nn.ModuleList(Unfitted() for _ in student_taps)
+
+    def fit(self, output: DistillationOutput) -> None:
+        """Build a head for each stage, to the regions or classes of the student's own logits."""
+        out_channels = output.student.logits.shape[1]
+        for index, tap in enumerate(self.student_taps):
+            features = read_feature(output.student, tap, of="student")
+            dims = features.ndim - 2
+            head = project_channels(features.shape[1], out_channels, spatial_dims=dims)
+            self.heads[index] = head.to(features.device)
 
     def forward(self, output: DistillationOutput, label: Tensor) -> Tensor:
         """Return a scalar."""
-        values = [
-            self._compare(output, *stage)
-            for stage in zip(self.student_taps, self.student_channels, self.heads, strict=True)
-        ]
+        stages = zip(self.student_taps, self.heads, strict=True)
+        values = [self._compare(*read_maps(output, tap, None), head) for tap, head in stages]
         return self.temperature**2 * torch.stack(values).mean()
 
-    def _compare(
-        self, output: DistillationOutput, tap: str, channels: int, head: nn.Module
-    ) -> Tensor:
-        features, teacher = read_maps(
-            output, student_tap=tap, teacher_tap=None, channels=(channels, None)
-        )
-        self._check_channels(teacher)
+    def _compare(self, features: Tensor, teacher: Tensor, head: nn.Module) -> Tensor:
         grid = common_grid([features, teacher])
         target = pool_logits(teacher, grid, temperature=self.temperature, exclusive=self.exclusive)
-        told = head(average_to(features, grid))
-        diverge = softmax_divergence if self.exclusive else bernoulli_divergence
-        return diverge(target / self.temperature, told / self.temperature).mean()
-
-    def _check_channels(self, teacher: Tensor) -> None:
-        if teacher.shape[1] != self.out_channels:
-            raise ValueError(
-                f"the teacher's logits have {teacher.shape[1]} channels, out_channels is "
-                f"{self.out_channels}: set out_channels to {teacher.shape[1]}"
-            )
+        answer = widen(head(average_to(features, grid)))
+        scaled = (target / self.temperature, answer / self.temperature)
+        return diverge(*scaled, exclusive=self.exclusive).mean()

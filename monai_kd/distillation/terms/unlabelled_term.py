@@ -1,19 +1,24 @@
 """A term for windows whose truth is unknown."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from monai_kd.distillation.distillation_loss import needs_teacher
 from monai_kd.distillation.reading import is_labelled, read_zero, select_windows
+from monai_kd.distillation.term import Term
 from monai_kd.outputs import DistillationOutput
 
 
-class UnlabelledTerm(nn.Module):
-    """`term` of the unlabelled windows of a batch alone, zero where there are none."""
+class UnlabelledTerm(Term):
+    """`term` of the unlabelled windows of a batch alone, zero where there are none.
 
-    def __init__(self, term: nn.Module) -> None:
-        super().__init__()
+    The weight of `term` itself does not count.
+    """
+
+    def __init__(self, term: Term, *, weight: float = 1.0) -> None:
+        super().__init__(
+            weight=weight, student_taps=term.student_taps, teacher_taps=term.teacher_taps
+        )
         self.term = term
-        self.needs_teacher = needs_teacher(term)
+        self.needs_teacher = term.needs_teacher
 
     def forward(self, output: DistillationOutput, label: Tensor) -> Tensor:
         """Return a scalar."""

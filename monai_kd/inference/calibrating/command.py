@@ -1,4 +1,4 @@
-"""The command `calibrate`: what labelled cases tell of a student goes into its bundle."""
+"""The command `calibrate`: how good a student is on labelled cases goes into its bundle."""
 
 import argparse
 from collections.abc import Iterator, Sequence
@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.case import Case, Dataset
-from data_prep.checks import Inspection, inspect_case
 from data_prep.command_line import add_source, find_source
 from data_prep.errors import DatasetError
-from data_prep.scans.scan import Scan
+from data_prep.findings import LeftOutError
+from data_prep.layouts.channels import rename_channels
+from data_prep.scans import Scan
 from data_prep.schemes import LabelScheme
 from monai_kd.inference.budget import count_threads, measure_free_memory
 from monai_kd.inference.calibrating.validation import (
@@ -22,12 +23,15 @@ from monai_kd.inference.calibrating.validation import (
 )
 from monai_kd.inference.calibration import Calibration, calibration_file, write_calibration
 from monai_kd.inference.intervals import LEVEL
-from monai_kd.inference.judging.failures import LeftOutError, explain, write_line
+from monai_kd.inference.judging.failures import explain, write_line
 from monai_kd.inference.judging.verdict import REFUSE, judge
-from monai_kd.inference.runtimes.choice import Runtime, open_runtime
+from monai_kd.inference.requests.opened_case import OpenedCase, open_case
+from monai_kd.inference.requests.requests import Request
+from monai_kd.inference.runtimes.choice import open_runtime
+from monai_kd.inference.runtimes.runtime import Runtime
 from monai_kd.inference.screen import Screen
 from monai_kd.inference.student import Student, read_student
-from monai_kd.inference.volumes import measure_brain
+from monai_kd.inference.volumes import measure_foreground
 
 LEAST_CASES = 9  # of fewer, the 90 % intervals have no end
 
@@ -38,7 +42,7 @@ def add_calibrate(commands: Any) -> None:
         "calibrate",
         help="learn from labelled cases how far a student can be trusted",
         description="Segment labelled cases as `predict` does and write into the bundle how good "
-        "each region is, from every subset of sequences that the student takes, and how wide the "
+        "each output is, from every subset of channels that the student takes, and how wide the "
         f"{LEVEL:.0%} intervals of its volumes must be. The cases must not have trained the "
         "student; the intervals hold for cases like them. Research use only; not a medical device.",
     )
@@ -46,7 +50,7 @@ def add_calibrate(commands: Any) -> None:
     parser.add_argument(
         "--bundle", type=Path, required=True, metavar="DIR", help="the folder of the student"
     )
-    parser.add_argument("--quiet", action="store_true", help="tell failures only")
+    parser.add_argument("--quiet", action="store_true", help="report failures only")
     parser.set_defaults(run=_calibrate)
 
 
@@ -62,29 +66,33 @@ class Validation:
 
     def compare(self, case: Case) -> ComparedCase:
         """Segment a case from every subset; a DatasetError where it is not fit for that."""
-        inspection = inspect_case(case, dataset=self.dataset)
-        truth = read_truth(_find_label(inspection, self.student), self.scheme)
-        reference = inspection.scans[self.student.modalities[0]]
+        opened = open_case(Request(case.name, case, self.dataset), self.student)
+        truth = read_truth(_find_label(opened), self.scheme)
         seen = {
             present: compare_case(
-                inspection,
-                present,
-                truth=truth,
+                {name: scan for name, scan in opened.scans.items() if name in present},
+                truth,
                 student=self.student,
                 runtime=self.runtime,
                 most_bytes=self.most_bytes,
             )
-            for present in list_subsets(self.student.modalities)
-            if self.student.takes_gaps or len(present) == len(self.student.modalities)
+            for present in list_subsets(self.student.channels)
+            if self.student.takes_gaps or len(present) == len(self.student.channels)
         }
-        return ComparedCase(measure_brain(reference.voxels, reference.affine), seen)
+        return ComparedCase(measure_foreground(opened.scans[opened.reference]), seen)
 
 
 def _calibrate(options: argparse.Namespace) -> int:
-    student, dataset = read_student(options.bundle), find_source(options)
+    student = read_student(options.bundle)
+    dataset = rename_channels(find_source(options), student.channels)
     labelled = [case for case in dataset.cases if case.label is not None]
     if dataset.scheme is None:
-        raise DatasetError(f"{options.folder} does not tell what its labels mean: give --labels")
+        raise DatasetError(f"{options.folder} does not say what its labels mean: give --labels")
+    if not set(student.outputs) <= set(dataset.scheme.regions):
+        found, wanted = ", ".join(dataset.scheme.regions), ", ".join(student.outputs)
+        raise DatasetError(
+            f"the labels in {options.folder} are {found}; this student finds {wanted}"
+        )
     _want(len(labelled), f"labelled cases in {options.folder}")
     runtime = open_runtime(student, threads=count_threads())
     validation = Validation(dataset, dataset.scheme, student, runtime, measure_free_memory())
@@ -100,42 +108,44 @@ def _calibrate(options: argparse.Namespace) -> int:
 
 
 def describe(calibration: Calibration, student: Student) -> Iterator[str]:
-    """A table of the Dice of each region, from every subset of the sequences."""
-    width = len(" ".join(student.modalities))
-    regions = "  ".join(f"{region:>5}" for region in student.regions)
-    yield f"{f'Dice of {calibration.cases} cases':<{width}}  {regions}"
-    for present in list_subsets(student.modalities):
+    """A table of the Dice of each output, from every subset of the channels."""
+    title, outputs = f"Dice of {calibration.cases} cases", student.outputs
+    width = max(len(title), len(" ".join(student.channels)))
+    yield "  ".join([f"{title:<{width}}", *(f"{name:>5}" for name in outputs)])
+    for present in list_subsets(student.channels):
         trusts = calibration.of(present)
         if trusts:
-            names = " ".join(student.among(present))
-            dice = [trusts[region].dice for region in student.regions]
-            cells = ["    -" if value is None else f"{value:5.3f}" for value in dice]
-            yield f"{names:<{width}}  {'  '.join(cells)}"
+            names, dice = " ".join(student.among(present)), [trusts[name].dice for name in outputs]
+            cells = ["-" if value is None else f"{value:5.3f}" for value in dice]
+            columns = zip(outputs, cells, strict=True)
+            aligned = (f"{cell:>{max(5, len(name))}}" for name, cell in columns)
+            yield "  ".join([f"{names:<{width}}", *aligned])
 
 
 def _compare(
     validation: Validation, cases: Sequence[Case], screen: Screen
 ) -> Iterator[ComparedCase]:
-    """Compare what can be compared, and tell in a line what cannot."""
-    with screen.progress(len(cases)) as advance:
+    """Compare what can be compared, and report in a line what cannot."""
+    with screen.progress("Calibrating", len(cases)) as advance:
         for case in cases:
             try:
                 compared = validation.compare(case)
             except (DatasetError, LeftOutError) as error:
-                screen.complain(write_line(case.name, explain(error)), error)
+                screen.complain(write_line(explain(error, case.name)), error)
             else:
                 yield compared
             advance(case.name)
 
 
-def _find_label(inspection: Inspection, student: Student) -> Scan:
+def _find_label(opened: OpenedCase) -> Scan:
     """The label of a case from which something can be learnt."""
-    verdict = judge(inspection, modalities=student.modalities, spacing_mm=student.spacing_mm)
+    inspection, student = opened.inspection, opened.student
+    verdict = judge(inspection, channels=student.channels, spacing_mm=student.spacing_mm)
     missing = student.missing(inspection.scans)
     if verdict.name == REFUSE:
         raise LeftOutError(verdict.reasons)
     if missing:
-        raise DatasetError(f"{', '.join(missing)} missing; all sequences are needed to learn from")
+        raise DatasetError(f"{', '.join(missing)} missing; all channels are needed to learn from")
     if inspection.label is None:
         raise DatasetError("its label cannot be used")
     return inspection.label

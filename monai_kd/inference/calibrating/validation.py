@@ -1,23 +1,22 @@
-"""Labelled cases, segmented as `predict` does it, from every subset of sequences that it takes."""
+"""Labelled cases, segmented as `predict` does it, from every subset of channels that it takes."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.checks import Inspection
 from data_prep.errors import DatasetError
+from data_prep.scans import Scan
 from data_prep.scans.grid import Grid, turn_to_ras
-from data_prep.scans.scan import Scan
 from data_prep.schemes import LabelScheme
 from monai_kd.inference.calibration import Calibration, Trust
 from monai_kd.inference.intervals import VolumeCase, find_bound
-from monai_kd.inference.runtimes.choice import Runtime
+from monai_kd.inference.runtimes.runtime import Runtime
 from monai_kd.inference.segmenting.agreement import MirroredRuntime, dice, measure_agreement
-from monai_kd.inference.segmenting.segmentation import prepare, segment
+from monai_kd.inference.segmenting.segmentation import count_excess, prepare, segment
 from monai_kd.inference.student import Student
 from monai_kd.inference.volumes import measure_volumes
 
@@ -27,7 +26,7 @@ Subset = frozenset[str]
 
 @dataclass(frozen=True)
 class Seen:
-    """One region of one case: its volumes, and its Dice, None where the truth has no such part."""
+    """One output of one case: its volumes, and its Dice, None where the truth has no such part."""
 
     volume: VolumeCase
     dice: float | None
@@ -35,24 +34,24 @@ class Seen:
 
 @dataclass(frozen=True)
 class ComparedCase:
-    """One case from every subset of its sequences, and the size of its brain."""
+    """One case from every subset of its channels, and how much of it is not 0."""
 
-    brain_ml: float
+    foreground_ml: float
     seen: Mapping[Subset, Mapping[str, Seen]]
 
 
-def list_subsets(modalities: Sequence[str]) -> Iterator[Subset]:
+def list_subsets(channels: Sequence[str]) -> Iterator[Subset]:
     """All but the empty one, the whole first."""
-    for count in range(len(modalities), 0, -1):
-        yield from map(frozenset, combinations(modalities, count))
+    for count in range(len(channels), 0, -1):
+        yield from map(frozenset, combinations(channels, count))
 
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """The regions of a label, turned to RAS, on its grid, and their volumes."""
+    """The outputs of a label, turned to RAS, on its grid, and their volumes."""
 
     grid: Grid
-    regions: Mapping[str, Masks]
+    masks: Mapping[str, Masks]
     volumes_ml: Mapping[str, float]
 
 
@@ -67,56 +66,55 @@ def read_truth(label: Scan, scheme: LabelScheme) -> Truth:
 
 
 def compare_case(
-    inspection: Inspection,
-    present: Collection[str],
-    *,
+    scans: Mapping[str, Scan],
     truth: Truth,
+    *,
     student: Student,
     runtime: Runtime,
     most_bytes: int,
 ) -> dict[str, Seen]:
-    """Segment a labelled case from the sequences in `present`, and compare each region."""
-    scans = {name: scan for name, scan in inspection.scans.items() if name in present}
-    part = replace(inspection, scans=scans)
-    prepared = prepare(part, student, runtime, most_bytes=most_bytes)
+    """Segment a labelled case from some of the student's channels, and compare each output."""
+    reference = next(iter(scans.values()))
+    prepared = prepare(scans, student, runtime, most_bytes=most_bytes)
+    spare = most_bytes - count_excess(scans.values())
     first, second = (
-        segment(part, student, opinion, most_bytes=most_bytes, prepared=prepared)
+        segment(prepared, reference, student=student, runtime=opinion, most_bytes=spare)
         for opinion in (runtime, MirroredRuntime(runtime))
     )
-    reference = first.reference
     if not truth.grid.is_same(reference.grid):
         raise DatasetError("the label lies on another grid than the scan; voxelise both alike")
     found = _split(turn_to_ras(first.label, reference.affine), first.scheme)
-    agreement = measure_agreement(first.regions, second.regions)
+    agreement = measure_agreement(first.masks, second.masks)
     predicted = measure_volumes(first.label, reference.affine, first.scheme)
     return {
-        region: Seen(
-            VolumeCase(predicted[region], truth.volumes_ml[region], agreement[region]),
-            dice(found[region], truth.regions[region]) if truth.regions[region].any() else None,
+        name: Seen(
+            VolumeCase(predicted[name], truth.volumes_ml[name], agreement[name]),
+            dice(found[name], truth.masks[name]) if truth.masks[name].any() else None,
         )
-        for region in student.regions
+        for name in student.task.outputs
+        if name in predicted
     }
 
 
 def calibrate(cases: Sequence[ComparedCase]) -> Calibration:
     """Learn from cases that were all compared from the same subsets."""
-    brains = [case.brain_ml for case in cases]
+    found = [case.foreground_ml for case in cases]
     subsets = {
         present: _calibrate([case.seen[present] for case in cases]) for present in cases[0].seen
     }
-    return Calibration(len(cases), (min(brains), max(brains)), subsets)
+    return Calibration(len(cases), (min(found), max(found)), subsets)
 
 
 def _calibrate(cases: Sequence[Mapping[str, Seen]]) -> dict[str, Trust]:
     trusts = {}
-    for region in cases[0]:
-        parts = [case[region] for case in cases]
+    for output in cases[0]:
+        parts = [case[output] for case in cases]
         measured = [part.dice for part in parts if part.dice is not None]
         bound = find_bound([part.volume for part in parts])
         agreement = min(part.volume.agreement for part in parts)
-        trusts[region] = Trust(fmean(measured) if measured else None, bound, agreement)
+        trusts[output] = Trust(fmean(measured) if measured else None, bound, agreement)
     return trusts
 
 
 def _split(label: NDArray[np.generic], scheme: LabelScheme) -> dict[str, Masks]:
-    return {region: np.isin(label, values) for region, values in scheme.regions.items()}
+    return {name: np.isin(label, values) for name, values in scheme.regions.items()}

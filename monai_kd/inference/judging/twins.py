@@ -5,8 +5,8 @@ from pathlib import PurePath
 from typing import Any
 
 from data_prep.checks import Inspection
+from data_prep.findings import Finding
 from data_prep.rules import Rule
-from monai_kd.inference.judging.verdict import Reason
 
 
 class Twins:
@@ -20,12 +20,14 @@ class Twins:
         for scan in record.get("sequences", {}).values():
             self._owners.setdefault(scan.get("sha256"), record["case"])
 
-    def find(self, inspection: Inspection) -> list[Reason]:
+    def find(self, inspection: Inspection) -> list[Finding]:
         """Say of a scan that has the bytes of one in an earlier case."""
-        name, rule = inspection.case.name, Rule.SAME_SCAN
+        name = inspection.case.name
         for path, sha256 in inspection.hashes.items():
             owner = self._owners.setdefault(sha256, name)
             if owner != name:
-                text = f"the same bytes as in case {owner} - {rule.mend}"
-                return [Reason(rule.code, "warning", PurePath(path).name, text)]
+                detail = f"the same bytes as in case {owner}"
+                return [
+                    Finding(Rule.SAME_SCAN, name, PurePath(path).name, detail, weighed="warning")
+                ]
         return []

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
@@ -12,9 +13,10 @@ from data_prep.checks import Inspection, inspect_case
 from data_prep.dicom.series import DicomCase, convert_dicom
 from data_prep.layouts import find_dataset
 from data_prep.registration.coregistration import Coregistration, coregister
-from data_prep.scans.scan import count_bytes
+from data_prep.scans import Scan, count_bytes
 from monai_kd.inference.budget import READ_TIMES, check_need
 from monai_kd.inference.requests.requests import Request
+from monai_kd.inference.student import Student
 
 THREADS = 2  # that read and check, while the network computes the case before
 
@@ -23,12 +25,13 @@ Opened = TypeVar("Opened")
 
 @dataclass(frozen=True, eq=False)
 class OpenedCase:
-    """`inspection` is of the scans as they were given.
+    """A case to be segmented by `student`; `inspection` is of the scans as they were given.
 
     `staging` holds the scans of a DICOM case as files, as long as this object is open.
     """
 
     request: Request
+    student: Student
     inspection: Inspection
     seconds: float
     dicom: DicomCase | None = None
@@ -40,6 +43,16 @@ class OpenedCase:
         """The scans to segment: as given, or as they were brought together."""
         return self.coregistration.inspection if self.coregistration else self.inspection
 
+    @cached_property
+    def scans(self) -> dict[str, Scan]:
+        """Those of them that the student takes, in its order; the mask lies on the first."""
+        return {name: self.ready.scans[name] for name in self.student.among(self.ready.scans)}
+
+    @property
+    def reference(self) -> str:
+        """The channel on whose voxels the mask lies."""
+        return next(iter(self.scans))
+
     def close(self) -> None:
         """Remove what was only there for this case."""
         if self.staging is not None:
@@ -47,31 +60,31 @@ class OpenedCase:
 
 
 def open_case(
-    request: Request, *, together: Sequence[str] = (), most_bytes: int | None = None
+    request: Request, student: Student, *, together: bool = False, most_bytes: int | None = None
 ) -> OpenedCase:
     """Read and check all scans of a case; a folder of DICOM is brought into files first.
 
-    What lies apart of the sequences `together` is registered to the first of them. Raise a
+    Bring `together` those of the student's channels that lie apart, onto the first. Raise a
     DatasetError where the scans would take more memory than `most_bytes`.
     """
     start = time.perf_counter()
-    opened = _open(request, start, most_bytes)
+    opened = _open(request, student, start, most_bytes)
     if not together:
         return opened
     try:
-        found = coregister(opened.inspection, modalities=together)
+        found = coregister(opened.inspection, modalities=student.channels)
     except BaseException:
         opened.close()
         raise
     return replace(opened, coregistration=found, seconds=time.perf_counter() - start)
 
 
-def _open(request: Request, start: float, most_bytes: int | None) -> OpenedCase:
+def _open(request: Request, student: Student, start: float, most_bytes: int | None) -> OpenedCase:
     if request.dicom is None:
         voxels = sum(map(count_bytes, request.case.files))
         check_need("reading its scans", READ_TIMES * voxels, most_bytes)
         inspection = inspect_case(request.case, dataset=request.dataset, threads=THREADS)
-        return OpenedCase(request, inspection, time.perf_counter() - start)
+        return OpenedCase(request, student, inspection, time.perf_counter() - start)
     staging = TemporaryDirectory(prefix="monai-kd-")
     try:
         folder, dicom = convert_dicom(request.dicom, Path(staging.name), choices=request.series)
@@ -82,7 +95,7 @@ def _open(request: Request, start: float, most_bytes: int | None) -> OpenedCase:
         staging.cleanup()
         raise
     found = replace(request, case=case, dataset=replace(dataset, layout="DICOM"))
-    return OpenedCase(found, inspection, time.perf_counter() - start, dicom, staging)
+    return OpenedCase(found, student, inspection, time.perf_counter() - start, dicom, staging)
 
 
 def read_ahead(
@@ -94,29 +107,22 @@ def read_ahead(
     next.
     """
     pool = ThreadPoolExecutor(1, thread_name_prefix="reader")
-    pending = pool.submit(open_one, requests[0]) if requests else None
-    return _read_on(requests, open_one, pool, pending)
+    first = [pool.submit(open_one, request) for request in requests[:1]]
+    return _read_on(requests, open_one, pool, first)
 
 
 def _read_on(
     requests: Sequence[Request],
     open_one: Callable[[Request], Opened],
     pool: ThreadPoolExecutor,
-    pending: Future[Opened] | None,
+    pending: list[Future[Opened]],
 ) -> Iterator[tuple[Request, Future[Opened]]]:
-    following = iter(requests[1:])
-    request = requests[0] if requests else None
     with pool:
         try:
-            while pending is not None and request is not None:
-                current = (request, pending)
-                request = next(following, None)
-                pending = None
-                current[1].exception()
-                if request is not None:
-                    pending = pool.submit(open_one, request)
-                yield current
-                del current
+            for number, request in enumerate(requests, start=1):
+                pending[0].exception()  # wait: one case is read at a time
+                pending += [pool.submit(open_one, later) for later in requests[number : number + 1]]
+                yield request, pending.pop(0)
         finally:
-            if pending is not None:
-                pending.cancel()
+            for future in pending:
+                future.cancel()

@@ -2,20 +2,19 @@
 
 import io
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from data_prep.brats.looks import ABNORMAL, ORGAN, choose_look
 from data_prep.dicom.files import load_extra, printable
 from data_prep.dicom.series import Series
 from data_prep.errors import DatasetError
 from data_prep.files import write_bytes
-from data_prep.schemes import LabelScheme, part_of_tumour
+from data_prep.schemes import LabelScheme
 
 NOTICE = "Research use only; not a medical device"
 _CONTENT_LABEL = "RESEARCH_ONLY"  # 16 capitals at most
@@ -33,24 +32,9 @@ class Algorithm:
     sha256: str
 
 
-@dataclass(frozen=True)
-class _Look:
-    """How a part of a tumour is coded (value, scheme, meaning) and drawn (red, green, blue)."""
-
-    code: tuple[str, str, str]
-    rgb: tuple[int, int, int]
-
-
-_ABNORMAL = ("49755003", "SCT", "Morphologically Altered Structure")
-_BRAIN = ("12738006", "SCT", "Brain")
-_LOOKS: Mapping[str, _Look] = MappingProxyType(  # codes of DICOM PS3.16 CID 7159
-    {
-        "necrosis": _Look(("6574001", "SCT", "Necrosis"), (255, 0, 0)),
-        "core": _Look(("C81175", "NCIt", "Non-Enhancing Lesion"), (255, 0, 0)),
-        "oedema": _Look(("79654002", "SCT", "Edema"), (0, 255, 0)),
-        "enhancing": _Look(("C113842", "NCIt", "Enhancing Lesion"), (255, 255, 0)),
-    }
-)
+# Of labels without a code of their own: any tissue, drawn in one colour after the other.
+TISSUE = ("85756007", "SCT", "Tissue")
+COLOURS = ((255, 0, 0), (0, 255, 0), (255, 255, 0), (0, 255, 255), (255, 0, 255))
 
 
 def write_dicom_segmentation(
@@ -66,47 +50,34 @@ def write_dicom_segmentation(
     Each label of `scheme` becomes a segment, in the order of the values, be it empty or not.
     """
     if label.shape != series.stack.shape:
-        told = f"label of shape {label.shape}, expected {series.stack.shape}"
-        raise DatasetError(f"{path.name}: {told} as {series} has")
+        shapes = f"label of shape {label.shape}, expected {series.stack.shape}"
+        raise DatasetError(f"{path.name}: {shapes} as {series} has")
     values = sorted(scheme.labels)
     stray = sorted(set(np.unique(label).tolist()) - {0, *values})
     if stray:
         raise DatasetError(f"{path.name}: label values {stray} are not in {scheme}")
-    looks = [_choose_look(scheme.labels[value]) for value in values]
     segments = np.stack([label == value for value in values], axis=-1)
     names = [scheme.labels[value] for value in values]
     content = io.BytesIO()
     try:
         with warnings.catch_warnings(action="ignore"):  # an empty label is no mistake here
-            _build(segments, series, names, looks, algorithm).save_as(content)
+            _build(segments, series, names, algorithm).save_as(content)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        told = printable(error).split(". ")[0]
+        reason = printable(error).split(". ")[0]
         raise DatasetError(
-            f"{series}: its headers do not do for a segmentation ({told}) - use the NIfTI label"
+            f"{series}: its headers do not do for a segmentation ({reason}) - use the NIfTI label"
         ) from error
     write_bytes(path, content.getvalue())
-
-
-def _choose_look(name: str) -> _Look:
-    part = part_of_tumour(name)
-    look = _LOOKS.get("necrosis" if part == "core" and "necro" in name.lower() else part or "")
-    if look is None:
-        raise DatasetError(f"no DICOM code for the label {name!r} - use the NIfTI label")
-    return look
 
 
 def _build(
     segments: npt.NDArray[np.bool_],
     series: Series,
     names: list[str],
-    looks: list[_Look],
     algorithm: Algorithm,
 ) -> Any:
     highdicom = load_extra("highdicom")
-    described = [
-        _describe(number, name, look, algorithm)
-        for number, (name, look) in enumerate(zip(names, looks, strict=True), start=1)
-    ]
+    described = [_describe(number, name, algorithm) for number, name in enumerate(names, start=1)]
     sources, frames = _in_source_order(segments, series)
     return highdicom.seg.Segmentation(
         source_images=sources,
@@ -128,21 +99,28 @@ def _build(
     )
 
 
-def _describe(number: int, name: str, look: _Look, algorithm: Algorithm) -> Any:
+def _describe(number: int, name: str, algorithm: Algorithm) -> Any:
     highdicom, codes = load_extra("highdicom"), load_extra("pydicom.sr.coding")
+    look = choose_look(name)
+    category, kind, places = TISSUE, TISSUE, None
+    if look is not None:
+        if look.code is None:
+            raise DatasetError(f"no DICOM code for the label {name!r} - use the NIfTI label")
+        category, kind, places = ABNORMAL, look.code, [codes.Code(*ORGAN)]
+    colour = look.rgb if look else COLOURS[(number - 1) % len(COLOURS)]
     return highdicom.seg.SegmentDescription(
         segment_number=number,
         segment_label=name[:_LONGEST],
-        segmented_property_category=codes.Code(*_ABNORMAL),
-        segmented_property_type=codes.Code(*look.code),
+        segmented_property_category=codes.Code(*category),
+        segmented_property_type=codes.Code(*kind),
         algorithm_type="AUTOMATIC",
         algorithm_identification=highdicom.AlgorithmIdentificationSequence(
             name=algorithm.name[:_LONGEST],
             version=algorithm.version[:_LONGEST],
             family=codes.Code("123109", "DCM", "Artificial Intelligence"),
         ),
-        anatomic_regions=[codes.Code(*_BRAIN)],
-        display_color=highdicom.color.CIELabColor.from_rgb(*look.rgb),
+        anatomic_regions=places,
+        display_color=highdicom.color.CIELabColor.from_rgb(*colour),
     )
 
 

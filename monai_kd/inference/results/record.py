@@ -2,96 +2,78 @@
 
 import platform
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from math import isfinite
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from data_prep.checks import Inspection
+from data_prep.findings import Finding
 from data_prep.schemes import LabelScheme
 from monai_kd.inference.intervals import Interval
-from monai_kd.inference.judging.verdict import REFUSE, Reason, Verdict
-from monai_kd.inference.results.lesions import Lesion
+from monai_kd.inference.judging.verdict import REFUSE
+from monai_kd.inference.requests.opened_case import OpenedCase
+from monai_kd.inference.results.case_result import CaseResult
 from monai_kd.inference.results.result_files import FORMAT
-from monai_kd.inference.runtimes.choice import Runtime
-from monai_kd.inference.segmenting.segmentation import Segmentation
+from monai_kd.inference.runtimes.runtime import Runtime
 from monai_kd.inference.student import Student
+from monai_kd.version import tool_name
 
 NOTICE = "Research use only; not a medical device."
-REGIONS = ("WT", "TC", "ET")
 
 
-def build_record(  # noqa: PLR0913  (what is known of a case, from all who know something)
-    inspection: Inspection,
-    segmentation: Segmentation,
-    *,
-    verdict: Verdict,
-    student: Student,
-    runtime: Runtime,
-    scheme: LabelScheme,
-    volumes: Mapping[str, float],
-    lesions: Sequence[Lesion] = (),
-    intervals: Mapping[str, Interval] | None = None,
-    agreement: Mapping[str, float] | None = None,
-    expected_dice: Mapping[str, float | None] | None = None,
-    origins: Mapping[str, Mapping[str, Any]] | None = None,
-    seconds: Mapping[str, float] | None = None,
-) -> dict[str, Any]:
-    """Return the record of a segmented case, ready for JSON; volumes are those of the mask.
-
-    `origins` replace or add what is told of each sequence.
-    """
-    regions = [region for region in REGIONS if region in volumes]
+def build_record(result: CaseResult, *, runtime: Runtime, scheme: LabelScheme) -> dict[str, Any]:
+    """Return the record of a case, ready for JSON; its mask has the values of `scheme`."""
+    opened, segmentation, volumes = result.opened, result.segmentation, result.volumes_ml
+    intervals, trusts = result.intervals, result.trusts
     return {
         "format": FORMAT,
-        "case": inspection.case.name,
-        "verdict": verdict.name,
-        "reasons": [reason.as_dict() for reason in verdict.reasons],
-        "sequences": _describe_sequences(inspection, origins or {}),
-        "empty": _describe_empty(inspection),
-        "missing": student.missing(inspection.scans),
+        "case": opened.request.name,
+        "verdict": result.verdict.name,
+        "reasons": _describe_reasons(result.verdict.reasons),
+        "sequences": _describe_sequences(opened),
+        "empty": _describe_empty(opened.inspection),
+        "missing": opened.student.missing(opened.inspection.scans),
         "labels": {
             "scheme": scheme.name,
             "values": {str(value): name for value, name in sorted(scheme.labels.items())},
         },
         "volumes_ml": {
-            region: _describe_volume(volumes[region], (intervals or {}).get(region))
-            for region in regions
+            name: _describe_volume(volume, intervals.get(name)) for name, volume in volumes.items()
         },
-        "agreement": {region: (agreement or {}).get(region) for region in regions},
-        "expected_dice": {region: (expected_dice or {}).get(region) for region in regions},
-        "lesions": [lesion.as_dict() for lesion in lesions],
+        "agreement": {name: result.agreement.get(name) for name in volumes},
+        "expected_dice": {name: trusts[name].dice if name in trusts else None for name in volumes},
+        "lesions": [lesion.as_dict() for lesion in result.lesions],
         "grid": {
             "shape": list(segmentation.label.shape),
             "affine": segmentation.reference.affine.tolist(),
         },
         "provenance": {
             "tool": tool_name(),
-            "bundle": _describe_bundle(student),
+            "bundle": _describe_bundle(opened.student),
             "runtime": segmentation.runtime,
             "device": runtime.device,
             "threads": runtime.threads,
             "window": list(segmentation.window),
             "utc": _now(),
-            "seconds": _rounded({**(seconds or {}), **segmentation.seconds}),
+            "seconds": {stage: round(value, 4) for stage, value in result.seconds.items()},
             "peak_memory_mib": peak_memory_mib(),
         },
         "notice": NOTICE,
     }
 
 
-def build_refusal(case: str, reasons: Sequence[Reason], student: Student) -> dict[str, Any]:
+def build_refusal(case: str, reasons: Sequence[Finding], student: Student) -> dict[str, Any]:
     """Return the record of a case that has no segmentation."""
     return {
         "format": FORMAT,
         "case": case,
         "verdict": REFUSE,
-        "reasons": [reason.as_dict() for reason in reasons],
+        "reasons": _describe_reasons(reasons),
         "provenance": {
             "tool": tool_name(),
             "bundle": _describe_bundle(student),
@@ -101,16 +83,8 @@ def build_refusal(case: str, reasons: Sequence[Reason], student: Student) -> dic
     }
 
 
-def tool_name() -> str:
-    """Name this program and its version."""
-    try:
-        return f"monai_kd {version('monai_kd')}"
-    except PackageNotFoundError:  # run from its folder
-        return "monai_kd"
-
-
 def peak_memory_mib() -> int | None:
-    """The most memory that this process has held so far; None where nobody can tell."""
+    """The most memory that this process has held so far; None where it is not known."""
     with suppress(OSError):  # a child's `ru_maxrss` begins at its parent's; this does not
         found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text("ascii"))
         return int(found[1]) // 2**10 if found else None
@@ -122,10 +96,24 @@ def peak_memory_mib() -> int | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit // 2**20
 
 
-def _describe_sequences(
-    inspection: Inspection, origins: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Any]:
-    images = inspection.case.images
+def _describe_reasons(findings: Sequence[Finding]) -> list[dict[str, str]]:
+    """Of a file its name alone: a path may name the patient, or who works here."""
+    return [
+        {
+            "code": finding.rule.code,
+            "severity": finding.severity,
+            "file": PurePosixPath(finding.file).name,
+            "text": finding.text,
+        }
+        for finding in findings
+    ]
+
+
+def _describe_sequences(opened: OpenedCase) -> dict[str, Any]:
+    """With what else is known of each: its series of DICOM, how it was registered."""
+    inspection, images = opened.inspection, opened.inspection.case.images
+    series = opened.dicom.series if opened.dicom else {}
+    moved = opened.coregistration.movements if opened.coregistration else {}
     return {
         name: {
             "file": images[name].path.name,
@@ -133,14 +121,15 @@ def _describe_sequences(
             "shape": list(scan.voxels.shape),
             "spacing_mm": np.linalg.norm(scan.affine[:3, :3], axis=0).round(4).tolist(),
             "channel": images[name].channel,
-            **origins.get(name, {}),
+            **(series[name].describe() if name in series else {}),
+            **({"registration": moved[name].as_dict()} if name in moved else {}),
         }
         for name, scan in inspection.scans.items()
     }
 
 
 def _describe_empty(inspection: Inspection) -> dict[str, Any]:
-    """Files of sequences without a picture: were they replaced, the case would be another."""
+    """Files of channels without a picture: were they replaced, the case would be another."""
     images, hashes = inspection.case.images, inspection.hashes
     return {
         name: {"file": image.path.name, "sha256": hashes[image.path], "channel": image.channel}
@@ -159,10 +148,6 @@ def _describe_volume(volume: float, interval: Interval | None) -> dict[str, floa
 
 def _describe_bundle(student: Student) -> dict[str, str]:
     return {"name": student.name, "version": student.version, "sha256": student.sha256}
-
-
-def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:
-    return {stage: round(value, 4) for stage, value in seconds.items()}
 
 
 def _now() -> str:

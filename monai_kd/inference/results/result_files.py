@@ -2,27 +2,31 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from data_prep.case import Case
 from data_prep.rules import Rule
-from data_prep.scans.pair import files_of
-from monai_kd.inference.student import REGIONS
+from data_prep.scans import files_of
 
 FORMAT = 1
 APART = (Rule.NOT_ALIGNED.code, Rule.OWN_SPACING.code)  # what --coregister does away with
-LEFT_OUT = "left_out"  # the folder of what is told of cases without a result
+LEFT_OUT = "left_out"  # the folder of the records of cases without a result
 
 
 @dataclass(frozen=True)
 class ResultFiles:
-    """The record is written last, so that it stands for a whole result."""
+    """The record is written last, so that it stands for a whole result.
+
+    `outputs` are those that have a probability each.
+    """
 
     folder: Path
     case: str
+    outputs: tuple[str, ...] = ()
 
     @property
     def label(self) -> Path:
@@ -49,9 +53,9 @@ class ResultFiles:
         """The segmentation as DICOM."""
         return self.folder / f"{self.case}_seg.dcm"
 
-    def probability(self, region: str) -> Path:
-        """How sure the student is of a region, on its own grid."""
-        return self.folder / f"{self.case}_{region}_probability.nii.gz"
+    def probability(self, output: str) -> Path:
+        """How sure the student is of an output, on its own grid."""
+        return self.folder / f"{self.case}_{output}_probability.nii.gz"
 
     @property
     def uncertainty(self) -> Path:
@@ -60,8 +64,20 @@ class ResultFiles:
 
     def clear(self) -> None:
         """Remove what an earlier run has left, the record first."""
-        for path in (self.record, self.left_out, *self._results):
+        results = self._results
+        for path in (self.record, self.left_out, *results):
             path.unlink(missing_ok=True)
+
+    @contextmanager
+    def whole_or_none(self) -> Iterator[None]:
+        """Clear the place for new results, and once more where writing them fails."""
+        self.clear()
+        try:
+            yield
+        except BaseException:
+            with suppress(OSError):
+                self.clear()
+            raise
 
     @property
     def present(self) -> Path | None:
@@ -70,13 +86,10 @@ class ResultFiles:
 
     @property
     def _results(self) -> tuple[Path, ...]:
-        return (
-            self.report,
-            self.dicom,
-            self.label,
-            self.uncertainty,
-            *map(self.probability, REGIONS),
-        )
+        """Also those of a student of other outputs, as the record has them."""
+        earlier = (read_record(self.record) or {}).get("volumes_ml", {})
+        probabilities = map(self.probability, dict.fromkeys((*self.outputs, *earlier)))
+        return (self.report, self.dicom, self.label, self.uncertainty, *probabilities)
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
@@ -103,7 +116,7 @@ def find_change(
     """Say why the result has to be made again; None where it is whole and still true.
 
     The bytes of the scans are hashed anew, which takes a hundredth of what segmenting does; of
-    DICOM, `hashes` tells those of each sequence.
+    DICOM, `hashes` has those of each channel.
     """
     record = read_record(files.record)
     if record is None:

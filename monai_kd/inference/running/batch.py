@@ -1,4 +1,4 @@
-"""Case after case: one that fails is told in a line and left out, the others go on."""
+"""Case after case: one that fails is reported in a line and left out, the others go on."""
 
 import signal
 import threading
@@ -14,7 +14,7 @@ from monai_kd.inference.judging.failures import explain, is_full, write_line
 from monai_kd.inference.judging.verdict import CHECK
 from monai_kd.inference.requests.opened_case import OpenedCase
 from monai_kd.inference.requests.requests import Request
-from monai_kd.inference.results.record import REGIONS, build_refusal
+from monai_kd.inference.results.record import build_refusal
 from monai_kd.inference.results.result_files import ResultFiles
 from monai_kd.inference.screen import Screen
 from monai_kd.inference.student import Student
@@ -52,97 +52,91 @@ class Tally:
         return SOME_FAILED if lacking or (strict and self.doubtful) else FINE
 
 
-def run_batch(
-    cases: Iterable[tuple[Request, "Future[OpenedCase]"]],
-    total: int,
-    *,
-    finish: Finish,
-    afterwards: Afterwards,
-    leave_out: Callable[[str, Exception], None],
-    tally: Tally,
-    screen: Screen,
-) -> None:
-    """`finish` each of the `total` cases and, after its record is there, do `afterwards`.
+@dataclass(frozen=True)
+class Batch:
+    """`finish` each case and, after its record is there, do `afterwards`.
 
-    Where the disk is full the rest is not tried. An interrupt ends the batch between two writes.
+    A case that fails goes to `leave_out`, and the others go on.
     """
-    remaining = total
-    try:
-        with catch_first_interrupt(), screen.progress(remaining) as advance:
-            for request, pending in cases:
-                full = _run_one(request, pending, finish, afterwards, leave_out, tally, screen)
-                del pending
-                remaining -= 1
-                advance(request.name)
-                if full:
-                    break
-    except KeyboardInterrupt:
-        tally.interrupted = True
-    tally.untried += remaining
 
+    finish: Finish
+    afterwards: Afterwards
+    leave_out: Callable[[str, Exception], None]
+    tally: Tally
+    screen: Screen
 
-def _run_one(
-    request: Request,
-    pending: "Future[OpenedCase]",
-    finish: Finish,
-    afterwards: Afterwards,
-    leave_out: Callable[[str, Exception], None],
-    tally: Tally,
-    screen: Screen,
-) -> bool:
-    """Do one case; return whether the disk is full."""
-    opened: OpenedCase | None = None
-    try:
-        opened = pending.result()
-        record = finish(opened, screen.say)
-        tally.count(record)
-        screen.say(describe_result(record))
-    except Exception as error:  # whatever is wrong with one case must not end the others
-        tally.failed += 1
-        leave_out(request.name, error)
-        if opened is not None:
+    def run(self, cases: Iterable[tuple[Request, "Future[OpenedCase]"]], total: int) -> None:
+        """Do the `total` cases, in their order.
+
+        Where the disk is full the rest is not tried. An interrupt ends it between two writes.
+        """
+        remaining = total
+        try:
+            with catch_first_interrupt(), self.screen.progress("Segmenting", total) as advance:
+                for request, pending in cases:
+                    full = self._run_one(request, pending)
+                    del pending
+                    remaining -= 1
+                    advance(request.name)
+                    if full:
+                        break
+        except KeyboardInterrupt:
+            self.tally.interrupted = True
+        self.tally.untried += remaining
+
+    def _run_one(self, request: Request, pending: "Future[OpenedCase]") -> bool:
+        """Do one case; return whether the disk is full."""
+        opened: OpenedCase | None = None
+        try:
+            opened = pending.result()
+            record = self.finish(opened, self.screen.say)
+            self.tally.count(record)
+            self.screen.say(describe_result(record))
+        except Exception as error:  # whatever is wrong with one case must not end the others
+            self.tally.failed += 1
+            self.leave_out(request.name, error)
+            if opened is not None:
+                opened.close()
+            return is_full(error)
+        try:
+            self.afterwards(opened, record)
+        except Exception as error:
+            self.tally.reports_failed += 1
+            self.screen.complain(write_line(explain(error, f"{request.name}, report")), error)
+            return is_full(error)
+        finally:
             opened.close()
-        return is_full(error)
-    try:
-        afterwards(opened, record)
-    except Exception as error:
-        tally.reports_failed += 1
-        screen.complain(write_line(f"{request.name}, report", explain(error)), error)
-        return is_full(error)
-    finally:
-        opened.close()
-    return False
+        return False
 
 
 def leave_out_case(
-    name: str, error: Exception, *, files: ResultFiles, student: Student, screen: Screen
+    error: Exception, *, files: ResultFiles, student: Student, screen: Screen
 ) -> None:
-    """Tell in one line why a case has no result, and write it down."""
-    reasons = explain(error)
-    screen.complain(write_line(name, reasons), error)
-    with suppress(OSError):  # the line was told
+    """Say in one line why a case has no result, and write it down."""
+    reasons = explain(error, files.case)
+    screen.complain(write_line(reasons), error)
+    with suppress(OSError):  # the line was said
         files.clear()
         if not is_full(error):
-            write_json(files.left_out, build_refusal(name, reasons, student))
+            write_json(files.left_out, build_refusal(files.case, reasons, student))
 
 
 def describe_result(record: Record) -> str:
     """The volumes and the verdict, with its first reason, in one line."""
-    volumes = record["volumes_ml"]
-    told = [_describe_volume(region, volumes[region]) for region in REGIONS if region in volumes]
-    told[:1] = [f"{first} ml" for first in told[:1]]
+    volumes = [_describe_volume(name, volume) for name, volume in record["volumes_ml"].items()]
+    volumes[:1] = [f"{first} ml" for first in volumes[:1]]
     verdict = record["verdict"]
     if verdict == CHECK and record["reasons"]:
         reason = record["reasons"][0]
         place = f"{reason['file']}: " if reason["file"] else ""
         verdict += f": {place}{reason['text']} [{reason['code']}]"
-    return f"{record['case']}  {'  '.join(told)}   {verdict}"
+    return f"{record['case']}  {'  '.join(volumes)}   {verdict}"
 
 
-def _describe_volume(region: str, volume: dict[str, float | None]) -> str:
+def _describe_volume(name: str, volume: dict[str, float | None]) -> str:
     value, low, high = volume["value"], volume["low"], volume["high"]
     between = f" [{low:.1f}-{high:.1f}]" if low is not None and high is not None else ""
-    return f"{region} {value:.1f}{between}"
+    return f"{name} {value:.1f}{between}"
 
 
 @contextmanager

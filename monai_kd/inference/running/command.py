@@ -3,36 +3,36 @@
 import argparse
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import Any
 
-from data_prep.case import MODALITIES
+from data_prep.brats.labels import choose_mask_scheme
 from data_prep.command_line import read_order
 from data_prep.errors import DatasetError
 from data_prep.registration.coregistration import write_registered
 from data_prep.registration.registration import load_simpleitk
-from data_prep.schemes import choose_scheme
+from data_prep.rules import Rule
 from monai_kd.inference.budget import choose_budget, count_threads
-from monai_kd.inference.calibration import Calibration, read_calibration
+from monai_kd.inference.calibration import read_calibration
+from monai_kd.inference.judging.failures import explain, write_line
 from monai_kd.inference.judging.judging import UNCALIBRATED
 from monai_kd.inference.judging.twins import Twins
 from monai_kd.inference.requests.opened_case import OpenedCase, open_case, read_ahead
 from monai_kd.inference.requests.requests import Request, find_requests
-from monai_kd.inference.results.result_files import ResultFiles
 from monai_kd.inference.results.summary import write_summary
-from monai_kd.inference.running.batch import Afterwards, Tally, leave_out_case, run_batch
+from monai_kd.inference.running.batch import Afterwards, Batch, Tally, leave_out_case
 from monai_kd.inference.running.case_run import CaseRun
 from monai_kd.inference.running.dry_run import rehearse
-from monai_kd.inference.running.lock import WHOLE, hold_folder
-from monai_kd.inference.running.options import add_options
+from monai_kd.inference.running.job import Job
+from monai_kd.inference.running.lock import hold_folder
+from monai_kd.inference.running.options import add_options, name_options, read_files
 from monai_kd.inference.running.output_folder import check_place, prepare_folder, sweep
-from monai_kd.inference.running.plan import refuse_existing, skip_whole, take_shard
-from monai_kd.inference.running.torchrun import code_for_torchrun, processes_here
-from monai_kd.inference.runtimes.choice import Runtime, open_runtime
+from monai_kd.inference.running.shards import WHOLE, code_for_torchrun, processes_here
+from monai_kd.inference.runtimes.choice import open_runtime
 from monai_kd.inference.screen import Screen
 from monai_kd.inference.student import Student, read_student
 
@@ -43,12 +43,11 @@ def add_predict(commands: Any) -> None:
     """Add `predict` to a parser's commands."""
     parser = commands.add_parser(
         "predict",
-        help="segment the tumours in scans",
+        help="segment scans",
         usage="%(prog)s INPUT... -o OUT --bundle DIR [options]",
-        description="Segment the tumours in skull-stripped, co-registered MRI: a mask on the grid "
-        "of each case's own scans, volumes, a verdict on the input, and a report that opens "
-        "offline. Scans are never changed, and nothing is sent anywhere. Research use only; not a "
-        "medical device.",
+        description="Segment scans by a student: a mask on the grid of each case's own scans, "
+        "volumes, a verdict on the input, and a report that opens offline. Scans are never "
+        "changed, and nothing is sent anywhere. Research use only; not a medical device.",
         epilog="Exit code: 0 every case is segmented; 1 some are not, or with --strict are to be "
         "checked; 2 the command is wrong; 3 no case could be segmented; 130 interrupted.",
     )
@@ -58,132 +57,107 @@ def add_predict(commands: Any) -> None:
 
 def _predict(options: argparse.Namespace) -> int:
     warnings.simplefilter("ignore", RuntimeWarning)  # of broken scans; each ends in a line of ours
-    student = read_student(options.bundle)
-    requests = _find(options)
+    job = _read_job(options)
+    requests = _find(options, job.student)
     check_place(options.output, options.inputs, requests)
-    mine = take_shard(requests, options.shard)
+    mine = options.shard.take(requests)
     if not (options.goes_on or options.overwrite):
-        refuse_existing(mine, options.output)
+        job.refuse_existing(mine)
     if options.dry_run:
-        return _rehearse(options, student, mine)
+        return _rehearse(options, job, mine)
     prepare_folder(options.output)
     with hold_folder(options.output, options.shard):
         if options.shard == WHOLE:
             sweep(options.output)
-        return code_for_torchrun(_segment(options, student, mine))
+        return code_for_torchrun(_segment(options, job, mine))
 
 
-def _find(options: argparse.Namespace) -> list[Request]:
-    given = {name: getattr(options, name) for name in MODALITIES if getattr(options, name)}
-    if not (given or options.inputs):
-        raise DatasetError("give INPUT, or the files of one case by --t1 --t1ce --t2 --flair")
-    if options.order and not options.inputs:
-        raise DatasetError("--order tells what numbers mean; --t1 and its like name the files")
-    return find_requests(options.inputs, sequences=given, order=read_order(options))
-
-
-def _rehearse(options: argparse.Namespace, student: Student, requests: Sequence[Request]) -> int:
-    screen = Screen(quiet=options.quiet, debug=options.debug)
-    most_bytes = choose_budget(options.max_ram)
-    tally = rehearse(
-        requests,
-        student=student,
-        runtime=_open_runtime(options, student, screen),
-        calibration=_read_calibration(student, screen),
-        most_bytes=most_bytes,
-        screen=screen,
-        open_one=_choose_opener(options, student, most_bytes),
+def _read_job(options: argparse.Namespace) -> Job:
+    student = read_student(options.bundle)
+    return Job(
+        student,
+        choose_mask_scheme(student.scheme, options.labels),
+        options.output,
+        probabilities=options.probabilities,
+        uncertainty=options.uncertainty,
+        reports=options.report,
+        coregister=options.coregister,
     )
+
+
+def _find(options: argparse.Namespace, student: Student) -> list[Request]:
+    files = read_files(options, student)
+    if not (files or options.inputs):
+        raise DatasetError(f"give INPUT, or the files of one case by {name_options(student)}")
+    if options.order and not options.inputs:
+        raise DatasetError(f"--order says what numbers mean, but {', '.join(files)} came by name")
+    order = read_order(options)
+    return find_requests(options.inputs, channels=student.channels, files=files, order=order)
+
+
+def _rehearse(options: argparse.Namespace, job: Job, requests: Sequence[Request]) -> int:
+    screen = Screen(quiet=options.quiet, debug=options.debug)
+    run = _open_run(options, job, screen, choose_budget(options.max_ram))
+    tally = rehearse(requests, run, screen=screen, open_one=_choose_opener(job, run.most_bytes))
     return tally.exit_code(strict=options.strict)
 
 
-def _choose_opener(
-    options: argparse.Namespace, student: Student, most_bytes: int
-) -> Callable[[Request], OpenedCase]:
-    if options.coregister:
+def _choose_opener(job: Job, most_bytes: int) -> Callable[[Request], OpenedCase]:
+    if job.coregister:
         load_simpleitk()
-    together = student.modalities if options.coregister else ()
-    return partial(open_case, together=together, most_bytes=most_bytes)
+    return partial(open_case, student=job.student, together=job.coregister, most_bytes=most_bytes)
 
 
-def _segment(options: argparse.Namespace, student: Student, requests: Sequence[Request]) -> int:
-    output, scheme, tally, twins = options.output, choose_scheme(options.labels), Tally(), Twins()
-    screen = Screen(quiet=options.quiet, debug=options.debug, log_file=output / LOG)
+def _open_run(options: argparse.Namespace, job: Job, screen: Screen, most_bytes: int) -> CaseRun:
+    """Make the network ready; say what is to be known of the device, and of how good it is."""
+    threads = options.threads or max(1, count_threads() // processes_here())
+    runtime = open_runtime(job.student, name=options.runtime, threads=threads)
+    if runtime.note:
+        screen.say(runtime.note)
+    calibration = read_calibration(job.student.folder)
+    if calibration is None:
+        screen.say(f"{UNCALIBRATED} - {Rule.UNCALIBRATED.fix}")
+    return CaseRun(job, runtime, most_bytes, calibration)
+
+
+def _segment(options: argparse.Namespace, job: Job, requests: Sequence[Request]) -> int:
+    tally, twins = Tally(), Twins()
+    screen = Screen(quiet=options.quiet, debug=options.debug, log_file=job.output / LOG)
     if options.goes_on:
-        requests = skip_whole(
-            requests,
-            output,
-            student=student,
-            scheme=scheme,
-            probabilities=options.probabilities,
-            uncertainty=options.uncertainty,
-            reports=options.report,
-            coregister=options.coregister,
-            tally=tally,
-            twins=twins,
-            screen=screen,
-        )
+        requests = job.skip_whole(requests, tally=tally, twins=twins, screen=screen)
     if requests:
         Thread(target=_preload, daemon=True).start()
         most_bytes = choose_budget(options.max_ram)
-        cases = read_ahead(requests, _choose_opener(options, student, most_bytes))
-        run = CaseRun(
-            student,
-            _open_runtime(options, student, screen),
-            scheme,
-            output,
-            most_bytes,
-            options.probabilities,
-            options.uncertainty,
-            _read_calibration(student, screen),
-            twins,
-        )
-        run_batch(
-            cases,
-            len(requests),
-            finish=run,
-            afterwards=_choose_report(output) if options.report else _no_report,
-            leave_out=lambda name, error: leave_out_case(
-                name, error, files=ResultFiles(output, name), student=student, screen=screen
+        cases = read_ahead(requests, _choose_opener(job, most_bytes))
+        run = replace(_open_run(options, job, screen, most_bytes), twins=twins)
+        Batch(
+            run,
+            _choose_report(job) if job.reports else _no_report,
+            lambda name, error: leave_out_case(
+                error, files=job.files_of(name), student=job.student, screen=screen
             ),
-            tally=tally,
-            screen=screen,
-        )
-    return _close(options, tally, screen)
+            tally,
+            screen,
+        ).run(cases, len(requests))
+    return _close(options, job, tally, screen)
 
 
 def _preload() -> None:
     """Load, while the network is made ready, what is wanted after it."""
-    import_module("scipy.ndimage")
+    import scipy.ndimage  # noqa: PLC0415, F401
 
 
-def _read_calibration(student: Student, screen: Screen) -> Calibration | None:
-    """Say once where nothing is known of how good the student is."""
-    calibration = read_calibration(student.folder)
-    if calibration is None:
-        screen.say(UNCALIBRATED)
-    return calibration
-
-
-def _open_runtime(options: argparse.Namespace, student: Student, screen: Screen) -> Runtime:
-    threads = options.threads or max(1, count_threads() // processes_here())
-    runtime = open_runtime(student, name=options.runtime, threads=threads)
-    if runtime.note:
-        screen.say(runtime.note)
-    return runtime
-
-
-def _choose_report(output: Path) -> Afterwards:
+def _choose_report(job: Job) -> Afterwards:
     """Load what writes pages, which the lean path does without."""
     from monai_kd.report.case_page import write_case_page  # noqa: PLC0415
 
-    return partial(_write_report, output, write_case_page)
+    return partial(_write_report, job, write_case_page)
 
 
 def _write_report(
-    output: Path, write_page: Callable[..., Path], opened: OpenedCase, record: dict[str, Any]
+    job: Job, write_page: Callable[..., Path], opened: OpenedCase, record: dict[str, Any]
 ) -> None:
-    files = ResultFiles(output, opened.request.name)
+    files = job.files_of(opened.request.name)
     images = opened.inspection.case.images
     paths = {name: images[name].path for name in record["sequences"]}
     with TemporaryDirectory(prefix="monai-kd-") as staging:
@@ -196,12 +170,12 @@ def _no_report(opened: OpenedCase, record: dict[str, Any]) -> None:
     """Write nothing."""
 
 
-def _close(options: argparse.Namespace, tally: Tally, screen: Screen) -> int:
+def _close(options: argparse.Namespace, job: Job, tally: Tally, screen: Screen) -> int:
     """Write the summary and say how many are missing and how to go on."""
     try:
-        write_summary(options.output)
+        write_summary(job.output, job.student.outputs)
     except OSError as error:
-        screen.complain(f"ERROR summary.csv: {error.strerror} - make room [E701]", error)
+        screen.complain(write_line(explain(error, "summary.csv")), error)
         tally.reports_failed += 1
     total = tally.whole + tally.failed + tally.untried
     goes_on = "the same command with --continue goes on"
@@ -210,5 +184,5 @@ def _close(options: argparse.Namespace, tally: Tally, screen: Screen) -> int:
     elif tally.untried:
         screen.complain(f"{tally.untried} of {total} cases were not tried; {goes_on}")
     elif total > 1:
-        screen.say(f"{tally.whole} of {total} cases in {options.output}")
+        screen.say(f"{tally.whole} of {total} cases in {job.output}")
     return tally.exit_code(strict=options.strict)

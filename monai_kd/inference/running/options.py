@@ -4,13 +4,13 @@ import argparse
 import re
 from pathlib import Path
 
-from data_prep.case import MODALITIES
+from data_prep.brats.labels import MASKS
+from data_prep.brats.sequences import SEQUENCES
+from data_prep.errors import DatasetError
 from monai_kd.inference.budget import parse_size
-from monai_kd.inference.running.lock import Shard
-from monai_kd.inference.running.torchrun import shard_of_torchrun
-
-LABELS = ("brats2023", "brats2021", "msd")
-RUNTIMES = ("auto", "openvino", "onnxruntime", "torch")
+from monai_kd.inference.running.shards import Shard, shard_of_torchrun
+from monai_kd.inference.runtimes.choice import RUNTIMES
+from monai_kd.inference.student import Student
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -21,15 +21,42 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     _add_manner(parser)
 
 
+def read_files(options: argparse.Namespace, student: Student) -> dict[str, Path]:
+    """The files of one case that were given by channel."""
+    files = {name: getattr(options, name) for name in SEQUENCES if getattr(options, name)}
+    own = {name.casefold(): name for name in student.channels}
+    for name, file in options.image:
+        if name.casefold() not in own:
+            wanted = ", ".join(student.channels)
+            raise DatasetError(f"--image {name}: this student has no such channel, but {wanted}")
+        files[own[name.casefold()]] = file
+    return files
+
+
+def name_options(student: Student) -> str:
+    """How the files of one case are given to a student."""
+    if student.has_known_looks:
+        return " ".join(f"--{name}" for name in student.channels)
+    return " ".join(f"--image {name}=FILE" for name in student.channels)
+
+
 def _add_inputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "inputs",
         type=Path,
         nargs="*",
         metavar="INPUT",
-        help="a folder of one case or of many, a 4D file, or a folder of DICOM",
+        help="a folder of one case or of many, a file of all channels, or a folder of DICOM",
     )
-    for modality in MODALITIES:
+    parser.add_argument(
+        "--image",
+        type=_image,
+        action="append",
+        default=[],
+        metavar="CHANNEL=FILE",
+        help="a scan of one case, by the name of the student's channel; once for each",
+    )
+    for modality in SEQUENCES:
         parser.add_argument(
             f"--{modality}",
             type=Path,
@@ -39,12 +66,12 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--order",
         metavar="M,M,...",
-        help="sequences of numbered files or of channels, as in t1,t1ce,t2,flair",
+        help="channels of numbered files or of a 4D file, as in {}".format(",".join(SEQUENCES)),
     )
     parser.add_argument(
         "--coregister",
         action="store_true",
-        help="register sequences that lie apart to the first of t1ce, t1, t2, flair",
+        help="register scans that lie apart to the student's first channel",
     )
     parser.add_argument(
         "--bundle", type=Path, required=True, metavar="DIR", help="the folder of the student"
@@ -56,10 +83,12 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", type=Path, required=True, metavar="OUT", help="the folder for the results"
     )
     parser.add_argument(
-        "--labels", choices=LABELS, default=LABELS[0], help="values of the mask (%(default)s)"
+        "--labels",
+        choices=MASKS,
+        help=f"values of the mask, for students whose labels have these ({MASKS[0]})",
     )
     parser.add_argument(
-        "--probabilities", action="store_true", help="write the probability of each region, too"
+        "--probabilities", action="store_true", help="write the probability of each output, too"
     )
     parser.add_argument(
         "--uncertainty", action="store_true", help="write how undecided the student is, too"
@@ -74,11 +103,16 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
 
 def _add_machine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--runtime", choices=RUNTIMES, default=RUNTIMES[0], help="what computes (%(default)s)"
+        "--runtime", choices=("auto", *RUNTIMES), default="auto", help="what computes (%(default)s)"
     )
-    parser.add_argument("--threads", type=_count, metavar="N", help="threads (all that are ours)")
     parser.add_argument(
-        "--max-ram", type=parse_size, metavar="SIZE", help="memory to use, as 6G (what is free)"
+        "--threads", type=_count, metavar="N", help="number of threads (default: all available)"
+    )
+    parser.add_argument(
+        "--max-ram",
+        type=parse_size,
+        metavar="SIZE",
+        help="memory limit, e.g. 6G (default: free memory)",
     )
     parser.add_argument(
         "--shard",
@@ -100,13 +134,20 @@ def _add_manner(parser: argparse.ArgumentParser) -> None:
     )
     existing.add_argument("--overwrite", action="store_true", help="replace results")
     parser.add_argument(
-        "--dry-run", action="store_true", help="tell what would be done; write nothing"
+        "--dry-run", action="store_true", help="show what would be done; write nothing"
     )
     parser.add_argument(
         "--strict", action="store_true", help="exit with 1 if a case is to be checked"
     )
-    parser.add_argument("--debug", action="store_true", help="tell where in the code it failed")
-    parser.add_argument("--quiet", action="store_true", help="tell failures only")
+    parser.add_argument("--debug", action="store_true", help="show where in the code it failed")
+    parser.add_argument("--quiet", action="store_true", help="report failures only")
+
+
+def _image(text: str) -> tuple[str, Path]:
+    channel, equals, file = text.partition("=")
+    if not (channel and equals and file):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected CHANNEL=FILE")
+    return channel, Path(file)
 
 
 def _count(text: str) -> int:

@@ -5,28 +5,19 @@ import logging
 import os
 import warnings
 from collections.abc import Mapping
+from importlib import import_module
 from pickle import UnpicklingError
-from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from data_prep.errors import DatasetError
 from monai_kd.inference.budget import is_want_of_memory
-from monai_kd.inference.student import MEND, Student
-from monai_kd.networks import EfficientNetStudent
+from monai_kd.inference.runtimes.runtime import Array
+from monai_kd.inference.student import FIX, Student
 
-Array = NDArray[np.float32]
 SMALL_EDGE = 64  # a window that a device without room for it is no use to
-# A bundle's scripts are copies of these; ours run, never theirs.
-NETWORKS: Mapping[str, type[torch.nn.Module]] = MappingProxyType(
-    {
-        "monai_kd.networks.EfficientNetStudent": EfficientNetStudent,
-        "scripts.efficientnet_student.EfficientNetStudent": EfficientNetStudent,
-    }
-)
+OURS, MONAI = "monai_kd.networks", "monai.networks.nets"
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -51,7 +42,7 @@ class TorchRuntime:
 
     @torch.inference_mode()
     def run(self, image: Array) -> Array:
-        """Return logits (R, D, H, W); a small window that CUDA has no room for goes to the CPU."""
+        """Return logits (K D H W); a small window that CUDA has no room for goes to the CPU."""
         try:
             return self._run(image)
         except RuntimeError as error:
@@ -78,25 +69,43 @@ class TorchRuntime:
 
 def _make_network(definition: Mapping[str, Any]) -> torch.nn.Module:
     arguments = {name: value for name, value in definition.items() if name != "_target_"}
-    target = str(definition.get("_target_"))
-    if target not in NETWORKS:
+    network = _find_network(str(definition.get("_target_")))
+    known = inspect.signature(network).parameters
+    open_ended = any(one.kind is one.VAR_KEYWORD for one in known.values())
+    for name, value in arguments.items():
+        if not (name in known or open_ended) or not _is_plain(value):
+            raise DatasetError(f"the network's {name} is no plain argument: {FIX}")
+    if "pretrained" in known:  # else some of MONAI's would download weights
+        arguments["pretrained"] = False
+    return network(**arguments)
+
+
+def _find_network(target: str) -> type[torch.nn.Module]:
+    """The class of that name from our package or MONAI's, and never from the bundle.
+
+    The scripts of a bundle are copies of ours.
+    """
+    package, _, name = target.rpartition(".")
+    if package == OURS or package.startswith("scripts."):
+        found = getattr(import_module(OURS), name, None)
+    elif f"{package}.".startswith((".", f"{MONAI}.")):  # MONAI's configurations take bare names
+        found = getattr(import_module(MONAI), name, None)
+    else:
+        found = None
+    if not (isinstance(found, type) and issubclass(found, torch.nn.Module)):
         raise DatasetError(
-            f"its network is {target!r}; torch runs only {', '.join(NETWORKS)}, so give a bundle "
-            "with models/model.onnx"
+            f"its network is {target!r}; torch runs only those of {OURS} and {MONAI}, so give a "
+            "bundle with models/model.onnx"
         )
-    known = inspect.signature(NETWORKS[target]).parameters
-    unknown = [name for name in arguments if name not in known or not _is_plain(arguments[name])]
-    if unknown:
-        raise DatasetError(
-            f"the network's {unknown[0]} is no plain argument: pack the bundle again"
-        )
-    return NETWORKS[target](**arguments)
+    return found
 
 
 def _is_plain(value: Any) -> bool:
-    """Numbers, words and lists of them; no reference and no expression of MONAI's."""
+    """Numbers, words, lists and mappings of them; no reference and no expression of MONAI's."""
     if isinstance(value, list):
         return all(map(_is_plain, value))
+    if isinstance(value, dict):
+        return "_target_" not in value and all(map(_is_plain, value.values()))
     if isinstance(value, str):
         return not value.startswith(("$", "@", "%"))
     return value is None or isinstance(value, bool | int | float)
@@ -107,7 +116,7 @@ def _read_weights(student: Student) -> dict[str, torch.Tensor]:
         with warnings.catch_warnings(action="ignore"):  # of foreign pickles, which are refused
             saved = torch.load(student.checkpoint, map_location="cpu", weights_only=True)
     except UnpicklingError as error:  # whose message advises to load without care
-        raise DatasetError(f"{student.checkpoint} holds no plain weights: {MEND}") from error
+        raise DatasetError(f"{student.checkpoint} holds no plain weights: {FIX}") from error
     weights: dict[str, torch.Tensor] = saved.get("model", saved)
     return weights
 

@@ -1,106 +1,40 @@
-"""Regions on the network's grid to one label on the scan's own voxels."""
+"""An answer on the network's grid to one label on the scan's own voxels."""
 
-from collections.abc import Mapping
-
-import numpy as np
-import scipy
-from numpy.typing import NDArray
-
-from data_prep.scans.grid import Grid, turn_to_ras
-from data_prep.scans.resampling import index_matrix, resample_linear
-from data_prep.scans.scan import Scan
-from data_prep.schemes import LabelScheme, part_of_tumour
-from monai_kd.inference.segmenting.preparation import Box, Prepared
-
-Floats = NDArray[np.float32]
-Masks = NDArray[np.bool_]
-Labels = NDArray[np.uint8]
+from data_prep.scans import Scan, restore
+from data_prep.scans.preparation import move_back, put_back
+from monai_kd.inference.segmenting.answer import (
+    HALF,
+    Floats,
+    Labels,
+    Masks,
+    draw_label,
+    find_masks,
+    find_probabilities,
+)
+from monai_kd.inference.segmenting.preparation import Prepared
+from monai_kd.outputs import Task
 
 
 def restore_label(
-    prepared: Prepared,
-    logits: Floats,
-    regions: Mapping[str, Masks],
-    *,
-    reference: Scan,
-    scheme: LabelScheme,
+    prepared: Prepared, logits: Floats, masks: dict[str, Masks], *, reference: Scan, task: Task
 ) -> Labels:
-    """Bring regions to the reference scan's voxels, as they are stored; 0 beyond the brain.
+    """Bring masks to the reference scan's voxels, as they are stored; 0 beyond the box.
 
-    `logits` and `regions`, in one order, lie on the grid and in the box of `prepared`. Where
+    `logits`, and the `masks` that they make, lie on the grid and in the box of `prepared`. Where
     voxels have to move, probabilities are interpolated and then cut: masks keep smooth borders.
     """
-    label = np.zeros(reference.voxels.shape, dtype=np.uint8, order="F")
-    box, target = _aim(prepared, reference)
-    if target is not None:
-        chances = scipy.special.expit(logits)
-        regions = {
-            name: _interpolate(chance, prepared, target) >= 0.5
-            for name, chance in zip(regions, chances, strict=True)
-        }
-    turned = turn_to_ras(label, reference.affine)  # a view: what is written there, is turned back
-    turned[box] = _merge(regions, scheme)
-    return label
+    box = prepared.box
+
+    def move(values: Floats) -> Floats:
+        nonlocal box
+        moved, box = move_back(values, reference, grid=prepared.grid, box=prepared.box)
+        return moved
+
+    if not reference.grid.is_same(prepared.grid):
+        masks = find_masks(task, map(move, find_probabilities(task, logits)), above=HALF)
+    return put_back(draw_label(task, masks), reference, box)
 
 
-def restore_chances(chances: Floats, prepared: Prepared, reference: Scan) -> Floats:
+def restore_doubt(doubt: Floats, prepared: Prepared, reference: Scan) -> Floats:
     """Bring numbers from 0 to 1, in the box of `prepared`, to the scan's voxels; 0 beyond it."""
-    restored = np.zeros(reference.voxels.shape, dtype=np.float32, order="F")
-    box, target = _aim(prepared, reference)
-    if target is not None:
-        chances = _interpolate(chances, prepared, target)
-    turn_to_ras(restored, reference.affine)[box] = chances
-    return restored
-
-
-def _aim(prepared: Prepared, reference: Scan) -> tuple[Box, Grid | None]:
-    """Where in the turned scan the box lies, and on which grid; None where no voxel has to move."""
-    own = reference.grid
-    if own.is_same(prepared.grid):
-        return prepared.box, None
-    box = _reach(prepared, own)
-    return box, own.cut(box)
-
-
-def _merge(regions: Mapping[str, Masks], scheme: LabelScheme) -> Labels:
-    """One label of overlapping regions; the inner one wins, ET over TC over WT."""
-    values = {part_of_tumour(name): value for value, name in scheme.labels.items()}
-    label = regions["WT"].view(np.uint8) * np.uint8(values["oedema"])
-    np.copyto(label, np.uint8(values["core"]), where=regions["TC"])
-    np.copyto(label, np.uint8(values["enhancing"]), where=regions["ET"])
-    return label
-
-
-def _reach(prepared: Prepared, own: Grid) -> Box:
-    """The voxels of `own` that lie within a voxel of the network's grid around its box."""
-    cut = prepared.grid.cut(prepared.box)
-    corners = Grid((cut.shape[0] + 2, cut.shape[1] + 2, cut.shape[2] + 2), cut.affine).corners_mm
-    corners = corners - cut.affine[:3, :3].sum(axis=1)
-    places = (corners - own.affine[:3, 3]) @ np.linalg.inv(own.affine[:3, :3]).T
-    low, high = np.floor(places.min(axis=0)), np.ceil(places.max(axis=0)) + 1
-    edges = [
-        _at_edge(part, side) for part, side in zip(prepared.box, prepared.grid.shape, strict=True)
-    ]
-    sides = []
-    for axis, side in enumerate(own.shape):
-        start = 0 if edges[axis][0] else int(np.clip(low[axis], 0, side - 1))
-        stop = side if edges[axis][1] else int(np.clip(high[axis], start + 1, side))
-        sides.append(slice(start, stop))
-    return sides[0], sides[1], sides[2]
-
-
-def _interpolate(chances: Floats, prepared: Prepared, target: Grid) -> Floats:
-    """Read probabilities where the voxels of `target` lie; beyond the box they are 0."""
-    edges = [
-        _at_edge(part, side) for part, side in zip(prepared.box, prepared.grid.shape, strict=True)
-    ]
-    widths = [(int(not low), int(not high)) for low, high in edges]
-    padded = np.pad(chances, widths)
-    matrix = index_matrix(prepared.grid.cut(prepared.box), target)
-    matrix[:3, 3] += [low for low, _ in widths]
-    return resample_linear(padded, matrix, target.shape)
-
-
-def _at_edge(part: slice, side: int) -> tuple[bool, bool]:
-    """Whether the box begins and ends where the grid does: there, its values go on for ever."""
-    return part.start == 0, part.stop == side
+    return restore(doubt, reference, grid=prepared.grid, box=prepared.box)

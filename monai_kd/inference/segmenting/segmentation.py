@@ -1,50 +1,54 @@
 """One case to one mask: on the reference scan's own voxels, and written as they are stored."""
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nibabel
 import numpy as np
-import scipy
 from isal import igzip_lib
-from numpy.typing import NDArray
 
-from data_prep.checks import Inspection
+from data_prep.brats.labels import translate_labels
 from data_prep.errors import DatasetError
 from data_prep.files import write_bytes
+from data_prep.scans import Scan
 from data_prep.scans.grid import Grid
-from data_prep.scans.scan import Scan
-from data_prep.schemes import LabelScheme, translate_labels
-from monai_kd.inference.runtimes.choice import Runtime
+from data_prep.schemes import LabelScheme
+from monai_kd.inference.runtimes.runtime import Runtime
+from monai_kd.inference.segmenting.answer import (
+    Floats,
+    Labels,
+    Masks,
+    find_masks,
+    find_probabilities,
+)
 from monai_kd.inference.segmenting.preparation import Prepared, prepare_image
-from monai_kd.inference.segmenting.restoration import restore_chances, restore_label
+from monai_kd.inference.segmenting.restoration import restore_doubt, restore_label
 from monai_kd.inference.segmenting.windows import infer
+from monai_kd.inference.stopwatch import Stopwatch
 from monai_kd.inference.student import Student
+from monai_kd.outputs import Task
 
-Floats = NDArray[np.float32]
-Masks = NDArray[np.bool_]
-Labels = NDArray[np.uint8]
 SCANS_BYTES = 72 * 2**20  # of four of 240x240x155, as the base of a window's memory holds them
-_LINE_ENDS = (13, 10, 26, 10)  # by which NIfTI-2 tells a file that was copied as text
+_LINE_ENDS = (13, 10, 26, 10)  # by which NIfTI-2 knows a file that was copied as text
 FORM_CODES, ALIGNED = range(6), 2  # of NIfTI
 COMPRESSION = 1  # of isal's 0 to 3: a mask is mostly 0, and higher levels gain next to nothing
 
 
 @dataclass(frozen=True, eq=False)
 class Segmentation:
-    """A mask as the reference scan is stored, and its regions on the network's own grid.
+    """A mask as the reference scan is stored, and the network's answer on its own grid.
 
-    `label` has the values of `scheme`. `regions`, `logits`, and `probabilities` where they were
-    asked for, lie on `grid`: right, front, top, cut to the brain. The runtime may overwrite the
-    logits when it runs again. `seconds` are those of each stage.
+    `label` has the values of `scheme`. `masks`, `logits` (K X Y Z), and `probabilities` where they
+    were asked for, lie on `grid`: right, front, top, cut to what is not 0. The runtime may
+    overwrite the logits when it runs again. `seconds` are those of each stage.
     """
 
     label: Labels
     reference: Scan
-    regions: Mapping[str, Masks]
-    logits: Mapping[str, Floats]
+    task: Task
+    masks: Mapping[str, Masks]
+    logits: Floats
     probabilities: Mapping[str, Floats] | None
     prepared: Prepared
     grid: Grid
@@ -54,18 +58,21 @@ class Segmentation:
     seconds: dict[str, float]
     scheme: LabelScheme
 
+    def measure_confidence(self, output: str, box: tuple[slice, ...], inside: Masks) -> float:
+        """Return the mean probability of an output in a part of a box of its grid."""
+        place = list(self.task.outputs).index(output)
+        if self.task.kind == "regions":
+            return float(find_probabilities(self.task, self.logits[place][box][inside]).mean())
+        return float(find_probabilities(self.task, self.logits[:, *box][:, inside])[place].mean())
+
 
 def prepare(
-    inspection: Inspection, student: Student, runtime: Runtime, *, most_bytes: int
+    scans: Mapping[str, Scan], student: Student, runtime: Runtime, *, most_bytes: int
 ) -> Prepared:
-    """Bring the sequences that `student` takes to the image that it reads in `runtime`."""
-    names = student.among(inspection.scans)
-    if not names:
-        wanted = ", ".join(student.modalities)
-        raise DatasetError(f"{inspection.case.name} has no sequence that can be used of {wanted}")
+    """Bring the scans that `student` takes to the image that it reads in `runtime`."""
     return prepare_image(
-        {name: inspection.scans[name] for name in names},
-        modalities=student.modalities,
+        scans,
+        modalities=student.channels,
         spacing_mm=student.spacing_mm,
         divisor=student.divisor,
         threads=runtime.threads,
@@ -75,43 +82,38 @@ def prepare(
 
 
 def segment(
-    inspection: Inspection,
+    prepared: Prepared,
+    reference: Scan,
+    *,
     student: Student,
     runtime: Runtime,
-    *,
     most_bytes: int,
-    prepared: Prepared | None = None,
     keep_probabilities: bool = False,
 ) -> Segmentation:
-    """Segment a case that was read and checked; its first sequence is the reference.
-
-    Where it was not `prepared`, it is now.
-    """
-    if prepared is None:
-        prepared = prepare(inspection, student, runtime, most_bytes=most_bytes)
-    watch = _Watch()
-    spare = most_bytes - count_excess(inspection.scans.values())
-    found = infer(runtime, prepared.image, divisor=student.divisor, most_bytes=spare)
+    """Segment what was prepared; the mask lies on the voxels of the `reference`."""
+    watch, task = Stopwatch(), student.task
+    found = infer(runtime, prepared.image, divisor=student.divisor, most_bytes=most_bytes)
     watch.note("infer")
     logits = found.logits[:, *prepared.inner]
-    if not np.isfinite(logits.sum(dtype=np.float64)):  # else it would end as a mask without tumour
+    if not np.isfinite(logits.sum(dtype=np.float64)):  # else it would end as an empty mask
         raise DatasetError(
             "the student's answer is not finite: its weights are broken, or the scan's values are "
             "far beyond what a float can hold; export the scan again, or pack the bundle again"
         )
-    regions = dict(zip(student.regions, logits > 0, strict=True))
-    chances = None
+    masks = find_masks(task, logits)
+    probabilities = None
     if keep_probabilities:
-        chances = dict(zip(student.regions, scipy.special.expit(logits), strict=True))
-    reference = inspection.scans[student.among(inspection.scans)[0]]
-    label = restore_label(prepared, logits, regions, reference=reference, scheme=student.scheme)
+        every = dict(zip(task.outputs, find_probabilities(task, logits), strict=True))
+        probabilities = {name: every[name] for name in masks}
+    label = restore_label(prepared, logits, masks, reference=reference, task=task)
     watch.note("restore")
     return Segmentation(
         label=label,
         reference=reference,
-        regions=regions,
-        logits=dict(zip(student.regions, logits, strict=True)),
-        probabilities=chances,
+        task=task,
+        masks=masks,
+        logits=logits,
+        probabilities=probabilities,
         prepared=replace(prepared, image=np.empty((0, 0, 0, 0), np.float32)),
         grid=prepared.grid.cut(prepared.box),
         window=found.window,
@@ -145,24 +147,24 @@ def write_label(segmentation: Segmentation, path: Path, scheme: LabelScheme) -> 
 
 
 def write_uncertainty(
-    segmentation: Segmentation, chances: Mapping[str, Floats], path: Path
+    segmentation: Segmentation, probabilities: Mapping[str, Floats], path: Path
 ) -> None:
     """Write how undecided the student is, from 0 to 100, on the voxels of the mask.
 
-    `chances` lie where the regions do. 100 is a region of which both answers are as likely.
+    `probabilities` lie where the masks do. 100 is an output of which both answers are as likely.
     """
-    doubt = np.max([1 - np.abs(2 * chance - 1) for chance in chances.values()], axis=0)
-    stored = restore_chances(doubt, segmentation.prepared, segmentation.reference)
+    doubt = np.max([1 - np.abs(2 * one - 1) for one in probabilities.values()], axis=0)
+    stored = restore_doubt(doubt, segmentation.prepared, segmentation.reference)
     percent = np.round(stored * 100).astype(np.uint8)
     _write(percent.tobytes(order="F"), segmentation, "uncertainty, 0 to 100 per cent", path)
 
 
 def write_probabilities(segmentation: Segmentation, path_of: Callable[[str], Path]) -> None:
-    """Write one file per region, in the student's own voxels, which any viewer can lay over."""
-    for region, chances in (segmentation.probabilities or {}).items():
-        image = nibabel.Nifti1Image(np.asarray(chances, np.float32), segmentation.grid.affine)
+    """Write one file per output, in the student's own voxels, which any viewer can lay over."""
+    for output, values in (segmentation.probabilities or {}).items():
+        image = nibabel.Nifti1Image(np.asarray(values, np.float32), segmentation.grid.affine)
         image.header.set_xyzt_units("mm")
-        _compress(image.to_bytes(), path_of(region))
+        _compress(image.to_bytes(), path_of(output))
 
 
 def _write(voxels: bytes, segmentation: Segmentation, described: str, path: Path) -> None:
@@ -172,19 +174,6 @@ def _write(voxels: bytes, segmentation: Segmentation, described: str, path: Path
 
 def _compress(content: bytes, path: Path) -> None:
     write_bytes(path, igzip_lib.compress(content, COMPRESSION, igzip_lib.COMP_GZIP))
-
-
-class _Watch:
-    """Seconds since the last stage has ended."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def note(self, stage: str) -> None:
-        now = time.perf_counter()
-        self.seconds[stage] = now - self._last
-        self._last = now
 
 
 def _write_header(reference: Scan, shape: tuple[int, ...], described: str) -> bytes:

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.errors import DatasetError
-from monai_kd.inference.runtimes.choice import Runtime
+from monai_kd.inference.runtimes.runtime import Runtime
 
 Array = NDArray[np.float32]
 Shape = tuple[int, int, int]
-LEAST_EDGE = 64  # of a window, or the image's own: a smaller one sees too little of a brain
+LEAST_EDGE = 64  # of a window, or the image's own: a smaller one sees too little at once
 OVERLAP = 0.25  # of a window's edge, at the least
 SIGMA = 0.125  # of a window's edge: the weight of a voxel falls with its distance to the centre
 LEAST_WEIGHT = 1e-3  # so that no voxel's weights add up to nothing
@@ -76,7 +76,7 @@ def choose_window(shape: Shape, *, divisor: int, most_voxels: int) -> Shape:
     """Return the whole shape if it has at most so many voxels, else the largest equal parts.
 
     The longest edge is cut first. Every edge is a multiple of `divisor`, as those of `shape` are.
-    Raise a DatasetError where such parts would see too little of a brain.
+    Raise a DatasetError where such parts would see too little at once.
     """
     window = _cut_to_size(shape, divisor, most_voxels)
     if any(edge < min(LEAST_EDGE, side) for edge, side in zip(window, shape, strict=True)):

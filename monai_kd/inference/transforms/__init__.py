@@ -6,17 +6,18 @@ Each module here is vendored into shared bundles, so it imports torch, monai and
 from monai_kd.inference.transforms.cases import common_folder, list_cases
 from monai_kd.inference.transforms.check_image import CheckImaged
 from monai_kd.inference.transforms.device import choose_device
-from monai_kd.inference.transforms.normalize_brain import NormalizeBraind, is_brain
-from monai_kd.inference.transforms.regions_to_label import RegionsToLabeld
+from monai_kd.inference.transforms.normalize_foreground import NormalizeForegroundd, is_foreground
+from monai_kd.inference.transforms.outputs_to_label import ClassesToLabeld, RegionsToLabeld
 from monai_kd.inference.transforms.resample_to_spacing import ResampleToSpacingd
 
 __all__ = [
     "CheckImaged",
-    "NormalizeBraind",
+    "ClassesToLabeld",
+    "NormalizeForegroundd",
     "RegionsToLabeld",
     "ResampleToSpacingd",
     "choose_device",
     "common_folder",
-    "is_brain",
+    "is_foreground",
     "list_cases",
 ]

@@ -9,7 +9,7 @@ from typing import Any
 def list_cases(datalist: Sequence[Any]) -> list[dict[str, list[str]]]:
     """Return one `{"image": [paths]}` per case; stop before any work where a file is missing.
 
-    A case is one path (a 4D file), a list of paths (one 3D file per modality), or a mapping whose
+    A case is one path (a 4D file), a list of paths (one 3D file per channel), or a mapping whose
     `image` is either of them.
     """
     cases = [{"image": _paths_of(case)} for case in datalist]
@@ -19,8 +19,8 @@ def list_cases(datalist: Sequence[Any]) -> list[dict[str, list[str]]]:
     if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise FileNotFoundError(
-            f"no such file: {missing[0]}{more}; give --dataset_dir with t1ce.nii.gz, t1.nii.gz, "
-            "t2.nii.gz and flair.nii.gz in it, or --image with one 4D file"
+            f"no such file: {missing[0]}{more}; give --dataset_dir with one file per channel, "
+            "each named as in this configuration, or --image with one file of all channels"
         )
     return cases
 
@@ -28,7 +28,7 @@ def list_cases(datalist: Sequence[Any]) -> list[dict[str, list[str]]]:
 def common_folder(cases: Sequence[Mapping[str, Sequence[str]]]) -> str:
     """Return the deepest folder that holds the first file of every case.
 
-    Results repeat the folders below it, so `P1/t1ce.nii.gz` and `P2/t1ce.nii.gz` never share a
+    Results repeat the folders below it, so `P1/scan.nii.gz` and `P2/scan.nii.gz` never share a
     name, and nothing is written outside of the output folder.
     """
     return os.path.commonpath([Path(case["image"][0]).absolute().parent for case in cases])

@@ -6,24 +6,22 @@ from typing import Any
 import torch
 from monai.transforms import MapTransform
 
-MODALITIES = ("t1ce", "t1", "t2", "flair")
-
 
 class CheckImaged(MapTransform):  # type: ignore[misc]  # MONAI is untyped to us
     """Refuse an image (C D H W) with a wrong number of channels, an empty one, or NaN in it.
 
     One NaN voxel spreads through the normalisation to the whole volume and would end, without a
-    word, as a mask without tumour.
+    word, as an empty mask.
     """
 
     def __init__(
         self,
         keys: str | Sequence[str],
-        modalities: Sequence[str] = MODALITIES,
+        channels: Sequence[str],
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        self.modalities = tuple(modalities)
+        self.channels = tuple(channels)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return the case unchanged, or raise a ValueError of one line that names the file."""
@@ -34,17 +32,17 @@ class CheckImaged(MapTransform):  # type: ignore[misc]  # MONAI is untyped to us
         return dict(data)
 
     def _find_fault(self, image: torch.Tensor) -> str | None:
-        if len(image) != len(self.modalities):
+        if len(image) != len(self.channels):
             return (
-                f"{len(image)} channel(s), expected {len(self.modalities)} in the order "
-                f"{', '.join(self.modalities)}; give one file per modality, or one 4D file"
+                f"{len(image)} channel(s), expected {len(self.channels)} in the order "
+                f"{', '.join(self.channels)}; give one file per channel, or one 4D file"
             )
-        for modality, volume in zip(self.modalities, image, strict=True):
+        for channel, volume in zip(self.channels, image, strict=True):
             broken = int(volume.numel() - torch.isfinite(volume).sum())
             if broken:
-                return f"{broken} voxel(s) of {modality} are NaN or infinite; export the scan again"
+                return f"{broken} voxel(s) of {channel} are NaN or infinite; export the scan again"
             if volume.min() == volume.max():
-                return f"every voxel of {modality} is {float(volume.min()):g}; the scan is empty"
+                return f"every voxel of {channel} is {float(volume.min()):g}; the scan is empty"
         return None
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.case import MODALITIES
+from data_prep.brats.sequences import SEQUENCES
 from tests.acceptance.fuzz import dicom, nifti, streams
 from tests.acceptance.fuzz.mutant import Content, Mutant, Random
 
@@ -44,7 +44,7 @@ def _damage_case(kind: str, random: Random) -> Mutant:
     """Damage one scan of a case, or all of them in the same way."""
     case = nifti.make_case(random)
     folder, told, ending = "case", "", ".nii.gz"
-    chosen = list(MODALITIES) if random.random() < 0.5 else [str(random.choice(MODALITIES))]
+    chosen = list(SEQUENCES) if random.random() < 0.5 else [str(random.choice(SEQUENCES))]
     contents = {}
     if kind == "name":
         folder = "".join(str(random.choice(NAMES)) for _ in range(int(random.integers(1, 3))))
@@ -60,9 +60,9 @@ def _damage_case(kind: str, random: Random) -> Mutant:
         elif kind == "stream":
             told, contents[name] = streams.damage(case[name].bytes, random)
     spread = "all scans" if len(chosen) > 1 else chosen[0]
-    for name in MODALITIES:
+    for name in SEQUENCES:
         contents.setdefault(name, Content(streams.compress(case[name].bytes)))
-    files = {f"{folder}/{folder}_{name}{ending}": contents[name] for name in MODALITIES}
+    files = {f"{folder}/{folder}_{name}{ending}": contents[name] for name in SEQUENCES}
     return Mutant(kind, f"{spread}: {told}", files, input=folder)
 
 
@@ -77,7 +77,7 @@ def _damage_channels(random: Random) -> Mutant:
     """One file with four channels, its header damaged, or its stream."""
     case = nifti.make_case(random)
     volume = case["flair"]
-    volume.voxels = np.stack([case[name].voxels for name in MODALITIES], axis=-1)
+    volume.voxels = np.stack([case[name].voxels for name in SEQUENCES], axis=-1)
     volume.set("dim", (4, *volume.voxels.shape, 1, 1, 1))
     told = _damage_volume(volume, random)
     content = Content(streams.compress(volume.bytes))

@@ -9,7 +9,7 @@ import nibabel
 import numpy as np
 import numpy.typing as npt
 
-from data_prep.case import MODALITIES
+from data_prep.brats.sequences import SEQUENCES
 from data_prep.phantom.case import PhantomCase, make_volumes
 from tests.acceptance.fuzz.mutant import Random
 
@@ -119,7 +119,7 @@ def make_case(random: Random) -> dict[str, Volume]:
     affine = np.diag([-1.0, -1.0, 1.0, 1.0])
     affine[1, 3] = SIDE - 1
     volumes = _make_volumes(int(random.integers(PHANTOMS)))
-    return {name: _store(volumes[name].astype(dtype), affine, second) for name in MODALITIES}
+    return {name: _store(volumes[name].astype(dtype), affine, second) for name in SEQUENCES}
 
 
 @cache

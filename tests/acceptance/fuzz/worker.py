@@ -16,7 +16,8 @@ from typing import Any
 
 from monai_kd.cli import main
 from monai_kd.inference.running import command
-from monai_kd.inference.runtimes.choice import Runtime, open_runtime
+from monai_kd.inference.runtimes.choice import open_runtime
+from monai_kd.inference.runtimes.runtime import Runtime
 from monai_kd.inference.student import Student
 
 

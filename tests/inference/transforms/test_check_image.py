@@ -4,6 +4,8 @@ from monai.data import MetaTensor
 
 from monai_kd.inference.transforms import CheckImaged
 
+NAMES = ("t1ce", "t1", "t2", "flair")
+
 
 def make_scan(channels: int = 4) -> MetaTensor:
     voxels = torch.arange(channels * 60.0).reshape(channels, 3, 4, 5)
@@ -12,27 +14,30 @@ def make_scan(channels: int = 4) -> MetaTensor:
 
 def refuse(image: torch.Tensor) -> str:
     with pytest.raises(ValueError, match=r"^[^\n]+$") as refusal:
-        CheckImaged("image")({"image": image})
+        CheckImaged("image", NAMES)({"image": image})
     return str(refusal.value)
 
 
 def test_a_sound_scan_passes_unchanged() -> None:
     image = make_scan()
-    assert CheckImaged("image")({"image": image, "case": "P1"}) == {"image": image, "case": "P1"}
+    assert CheckImaged("image", NAMES)({"image": image, "case": "P1"}) == {
+        "image": image,
+        "case": "P1",
+    }
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_a_voxel_that_is_no_number_is_refused_by_file_and_modality(value: float) -> None:
+def test_a_voxel_that_is_no_number_is_refused_by_file_and_channel(value: float) -> None:
     image = make_scan()
     image[2, 0, 0, :3] = value
     assert refuse(image).startswith("P1/t1ce.nii.gz: 3 voxel(s) of t2 are NaN or infinite")
 
 
-def test_three_modalities_are_refused_with_the_four_expected() -> None:
+def test_three_channels_are_refused_with_the_four_expected() -> None:
     assert "3 channel(s), expected 4 in the order t1ce, t1, t2, flair" in refuse(make_scan(3))
 
 
-def test_an_empty_modality_is_refused() -> None:
+def test_an_empty_channel_is_refused() -> None:
     image = make_scan()
     image[3] = 0
     assert "every voxel of flair is 0" in refuse(image)
@@ -43,4 +48,4 @@ def test_an_image_without_a_file_is_still_named() -> None:
 
 
 def test_a_missing_key_may_be_allowed() -> None:
-    assert CheckImaged("image", allow_missing_keys=True)({"label": 1}) == {"label": 1}
+    assert CheckImaged("image", NAMES, allow_missing_keys=True)({"label": 1}) == {"label": 1}

@@ -1,0 +1,100 @@
+"""A student of another task: one channel, exclusive classes; and small scans for it."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import torch
+
+from monai_kd.export import write_onnx
+from monai_kd.networks import EfficientNetStudent
+
+CHANNEL, CLASSES = "MRI", {"Background": 0, "Anterior": 2, "Posterior": 5}
+SHAPE = (35, 51, 36)
+DEFINITION: dict[str, Any] = {
+    "in_channels": 1,
+    "out_channels": 3,
+    "stages": [[8, 0, 1, "early"], [8, 1, 2, "early"]],
+}
+
+
+def make_bundle(tumour_bundle: Path, folder: Path) -> Path:
+    """The bundle of a tumour's student, told to be one of two classes; its weights are random."""
+    shutil.copytree(tumour_bundle, folder)
+    for name, change in (("metadata", _describe), ("inference", _configure)):
+        file = folder / "configs" / f"{name}.json"
+        content = json.loads(file.read_text())
+        change(content)
+        file.write_text(json.dumps(content))
+    torch.manual_seed(0)
+    network = EfficientNetStudent(**DEFINITION)
+    network(torch.randn(2, 1, 32, 32, 32))  # batch norm has statistics of its own
+    weights = {k: torch.zeros(3) if v.shape == (3,) else v for k, v in network.state_dict().items()}
+    network.load_state_dict(weights)
+    torch.save(weights, folder / "models" / "model.pt")
+    image = torch.zeros(1, 1, 8, 8, 8)
+    write_onnx(network.eval(), folder / "models" / "model.onnx", image=image)
+    return folder
+
+
+def _describe(metadata: dict[str, Any]) -> None:
+    tensors = metadata["network_data_format"]
+    metadata["output_kind"] = "classes"
+    tensors["inputs"]["image"] |= {"num_channels": 1, "channel_def": {"0": CHANNEL}}
+    names = {str(index): name for index, name in enumerate(CLASSES)}
+    tensors["outputs"]["pred"] |= {"num_channels": 3, "channel_def": names}
+    values = {str(value): name for name, value in CLASSES.items()}
+    tensors["post_processed_outputs"]["pred"] |= {"channel_def": values}
+
+
+def _configure(config: dict[str, Any]) -> None:
+    config["network_def"] |= DEFINITION
+    config["preprocessing"]["transforms"][1]["channels"] = [CHANNEL]
+    steps = config["postprocessing"]["transforms"]
+    steps[0] = {"_target_": "Activationsd", "keys": "pred", "softmax": True}
+    steps[2:4] = [
+        {
+            "_target_": "scripts.outputs_to_label.ClassesToLabeld",
+            "keys": "pred",
+            "outputs": {name: [value] for name, value in CLASSES.items()},
+        }
+    ]
+
+
+def write_scan(path: Path, seed: int = 0, affine: np.ndarray | None = None) -> Path:
+    """Two soft blobs on noise that is nowhere 0, as a crop of a larger scan has it."""
+    random = np.random.default_rng(seed)
+    index = np.stack(np.meshgrid(*map(np.arange, SHAPE), indexing="ij"), axis=-1)
+    scan = random.normal(200, 10, SHAPE)
+    for middle in ((15, 15, 18), (20, 35, 18)):
+        scan += 300 * np.exp(-((index - middle) ** 2).sum(axis=-1) / 60)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    matrix = np.eye(4) if affine is None else affine
+    nibabel.save(nibabel.Nifti1Image(scan.astype(np.float32), matrix), path)
+    return path
+
+
+def write_decathlon(folder: Path, *, labels: int = 0) -> Path:
+    """A task of the decathlon: two images to train on, one to test, and labels if asked for."""
+    names = [f"lake_{number:03d}.nii.gz" for number in range(1, max(labels, 2) + 1)]
+    for number, name in enumerate(names):
+        write_scan(folder / "imagesTr" / name, number)
+    write_scan(folder / "imagesTs" / "lake_900.nii.gz", 900)
+    training = [{"image": f"./imagesTr/{name}"} for name in names]
+    for entry, name in zip(training[:labels], names, strict=False):
+        entry["label"] = f"./labelsTr/{name}"
+        label = np.zeros(SHAPE, np.uint8)
+        label[10:20, 10:20, 12:24], label[15:25, 30:40, 12:24] = 2, 5
+        (folder / "labelsTr").mkdir(exist_ok=True)
+        nibabel.save(nibabel.Nifti1Image(label, np.eye(4)), folder / "labelsTr" / name)
+    content = {
+        "modality": {"0": CHANNEL},
+        "labels": {str(value): name for name, value in CLASSES.items()},
+        "training": training,
+        "test": ["./imagesTs/lake_900.nii.gz"],
+    }
+    (folder / "dataset.json").write_text(json.dumps(content))
+    return folder
