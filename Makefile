@@ -2,7 +2,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 CODE := monai_kd data_prep tests docs/studies
 
-.PHONY: help distill test check format bench figure clean
+.PHONY: help distill test cover check format bench figure clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -11,8 +11,11 @@ distill: .venv/installed  ## phantoms, teacher, student, twin, report and bundle
 	$(BIN)/python -m monai.bundle run training --config_file bundles/distill.yaml $(ARGS)
 
 # One thread: on the tests' tiny networks two spend their time waiting for each other.
-test: .venv/installed  ## all tests, with the coverage of monai_kd and data_prep
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
+test: .venv/installed  ## all tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadgroup --no-loadscope-reorder $(ARGS)
+
+cover: .venv/installed  ## all tests, and the coverage of monai_kd and data_prep
+	$(MAKE) test ARGS="--cov --cov-report=term $(ARGS)"
 
 check: .venv/installed  ## formatting, lint, types, room rules, YAML, spelling
 	$(BIN)/ruff format --check $(CODE)
@@ -22,7 +25,7 @@ check: .venv/installed  ## formatting, lint, types, room rules, YAML, spelling
 	$(BIN)/yamllint --strict bundles .pre-commit-config.yaml .yamllint.yaml
 	$(BIN)/codespell $(CODE) bundles docs *.md
 
-format: .venv/installed  ## let ruff format and mend what it can
+format: .venv/installed  ## let ruff format and fix what it can
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
 

@@ -12,7 +12,6 @@ from data_prep.command_line import add_source, add_workers, find_source
 from data_prep.datalist import write_datalist
 from data_prep.errors import DatasetError
 from data_prep.phantom import LAYOUTS, TASKS, write_phantoms
-from data_prep.phantom.corruptions import CORRUPTIONS, corrupt
 from data_prep.voxels import VoxelSettings, voxelise
 
 
@@ -81,15 +80,6 @@ def add_phantoms(commands: Any) -> None:
         default=1.0,
         help="factor on how patients' tissues differ and on the noise (%(default)s)",
     )
-    parser.add_argument(
-        "--corrupt",
-        nargs=2,
-        action="append",
-        default=[],
-        metavar=("CASE", "WAY"),
-        help="damage a case of the first layout; may be repeated. Ways: "
-        + ", ".join(sorted(CORRUPTIONS)),
-    )
     add_workers(parser)
     parser.set_defaults(run=_phantoms)
 
@@ -126,8 +116,5 @@ def _phantoms(options: argparse.Namespace) -> int:
         task=options.task,
         difficulty=options.difficulty,
     )
-    for case, way in options.corrupt:
-        corrupt(folder, case, way)
-    damaged = f", {len(options.corrupt)} of them damaged" if options.corrupt else ""
-    sys.stdout.write(f"{options.cases} phantoms in {folder}{damaged}\n")
+    sys.stdout.write(f"{options.cases} phantoms in {folder}\n")
     return 0

@@ -21,11 +21,11 @@ from typing import Any
 from data_prep import write_phantoms
 from data_prep.checks import inspect_case
 from data_prep.layouts import find_dataset
-from data_prep.phantom.corruptions import corrupt
 from monai_kd.inference.calibrating.command import describe
 from monai_kd.inference.calibration import read_calibration
 from monai_kd.inference.student import read_student
 from monai_kd.inference.volumes import measure_volumes
+from tests.damage import corrupt
 
 DAMAGES = ("swapped", "same-modality", "all-zero", "constant", "skull-on")
 VALIDATION_SEED, UNSEEN_SEED = 9001, 9002

@@ -15,7 +15,6 @@ from data_prep.brats.labels import BRATS2021, BRATS2023, SCHEMES
 from data_prep.case import Case, Dataset, ImageFile
 from data_prep.checks import check_dataset, inspect_case
 from data_prep.checks import dataset as dataset_module
-from data_prep.checks.comparisons import place, swap_fault
 from data_prep.checks.dataset import CheckReport
 from data_prep.checks.geometry import is_degenerate
 from data_prep.checks.intensities import FEWEST_VALUES, SAMPLE, intensity_faults, take_sample
@@ -23,9 +22,9 @@ from data_prep.checks.labels import count_values, label_faults
 from data_prep.checks.report import error_lines, write_html, write_json_report, write_summary
 from data_prep.findings import Finding
 from data_prep.layouts import find_dataset
-from data_prep.phantom.corruptions import corrupt
 from data_prep.rules import Rule
 from data_prep.scans import read_scan
+from tests.damage import corrupt
 
 HIPPOCAMPUS = Path(__file__).parents[3] / "shared" / "data" / "Task04_Hippocampus"
 FIRST = "BraTS19_PHANTOM_001_1"
@@ -123,15 +122,6 @@ def test_two_axes_of_one_direction_span_no_volume():
     parallel[:, 1] = parallel[:, 0]
     assert is_degenerate(parallel)
     assert not is_degenerate(np.diag([1e-3, 1, 1e3, 1]))
-
-
-def test_too_little_brain_tells_nothing_of_swaps(own_phantoms):
-    corrupt(own_phantoms, FIRST, "swapped")
-    found = find_dataset(own_phantoms)
-    scans = inspect_case(found.cases[0], dataset=found).scans
-    images = {name: place(scan) for name, scan in scans.items()}
-    assert swap_fault(images) is not None
-    assert swap_fault({m: replace(i, values=i.values[15:16]) for m, i in images.items()}) is None
 
 
 def test_a_channel_that_is_not_there_is_told(dataset):

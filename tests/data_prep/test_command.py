@@ -19,13 +19,6 @@ def test_phantoms_are_written_and_the_folder_is_told(tmp_path, capsys):
     assert len(list(folder.glob("HGG/*/*.nii.gz"))) == 5
 
 
-def test_phantoms_come_damaged_on_request(tmp_path, capsys):
-    command = ["phantoms", str(tmp_path), "--cases", "1", "--size", "32"]
-    assert main([*command, "--corrupt", "BraTS19_PHANTOM_001_1", "zero-bytes"]) == 0
-    assert "1 of them damaged" in capsys.readouterr().out
-    assert any(path.stat().st_size == 0 for path in tmp_path.glob("HGG/*/*.nii.gz"))
-
-
 def test_what_cannot_be_done_is_one_line_and_exit_code_two(tmp_path, capsys):
     (tmp_path / "thesis.txt").touch()
     assert main(["phantoms", str(tmp_path)]) == 2
@@ -38,7 +31,7 @@ def test_what_cannot_be_done_is_one_line_and_exit_code_two(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("command", "options"),
     [
-        ("phantoms", ("OUT", "--cases", "--size", "--seed", "--layout", "--corrupt", "--workers")),
+        ("phantoms", ("OUT", "--cases", "--size", "--seed", "--layout", "--workers")),
         ("check", ("DIR", "--labels", "--order", "--json", "--html", "--datalist", "Exit code")),
         ("voxelise", ("DIR", "OUT", "--labels", "--order", "--spacing", "Exit code")),
     ],

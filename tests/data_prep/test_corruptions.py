@@ -13,7 +13,7 @@ import pytest
 
 from data_prep import DatasetError
 from data_prep.__main__ import main
-from data_prep.phantom.corruptions import CORRUPTIONS, ODDITIES, corrupt
+from tests.damage import CORRUPTIONS, ODDITIES, corrupt
 
 SPOILT = "BraTS19_PHANTOM_001_1"
 NEIGHBOURS = {"BraTS19_PHANTOM_002_1", "BraTS19_PHANTOM_003_1"}

@@ -17,7 +17,7 @@ from data_prep.dicom.series import convert_dicom, read_dicom_case
 from data_prep.errors import DatasetError
 from data_prep.layouts import find_dataset
 from data_prep.scans.grid import grid_of, turn_to_ras
-from tests.inference.dicom_phantoms import (
+from tests.damage.dicom_series import (
     HEADERS,
     PATIENT,
     Writer,

@@ -20,12 +20,12 @@ from data_prep.case import ImageFile
 from data_prep.checks.report import error_lines
 from data_prep.errors import DatasetError
 from data_prep.layouts import find_dataset
-from data_prep.phantom.corruptions import corrupt
 from data_prep.scans.crop import find_box
 from data_prep.scans.grid import Grid
 from data_prep.scans.store import read_array, read_metadata
 from data_prep.voxels import VoxelSettings, read_voxels_json, voxelise
 from data_prep.voxels.folder import hold
+from tests.damage import corrupt
 from tests.data_prep.back import from_grid
 
 FILES = ("image.b2nd", "label.b2nd")
@@ -370,7 +370,7 @@ WORKSHOP = """
 import os, sys
 from pathlib import Path
 from data_prep.layouts import find_dataset
-from data_prep.phantom.corruptions import corrupt
+from tests.damage import corrupt
 from data_prep.voxels import voxelise
 dataset = find_dataset(Path(sys.argv[1]))
 for line in sys.stdin:

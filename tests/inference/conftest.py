@@ -20,7 +20,7 @@ from monai_kd.export import pack_bundle
 from monai_kd.inference.segmenting.preparation import prepare_image
 from monai_kd.inference.student import Student, read_student
 from monai_kd.networks import EfficientNetStudent
-from tests.inference.torture import copy_case
+from tests.damage.command import copy_case
 
 ROOT = Path(__file__).parents[2]
 WINDOW = [48, 60, 56]  # the box of the first phantom's brain, padded

@@ -8,7 +8,6 @@ from math import inf
 import pytest
 
 from data_prep import DatasetError, write_phantoms
-from data_prep.phantom.corruptions import corrupt
 from monai_kd import cli
 from monai_kd.inference.calibrating.validation import ComparedCase, Seen, calibrate, list_subsets
 from monai_kd.inference.calibration import (
@@ -19,6 +18,7 @@ from monai_kd.inference.calibration import (
     write_calibration,
 )
 from monai_kd.inference.intervals import VolumeCase
+from tests.damage import corrupt
 
 MODALITIES = ("t1ce", "t1", "t2", "flair")
 

@@ -18,10 +18,9 @@ from data_prep.registration import registration
 from data_prep.registration.coregistration import coregister
 from data_prep.registration.registration import Movement, find_movement, move
 from data_prep.scans.scan import Scan
-from docs.studies.registration import displace, turn
-from docs.studies.storage import measure_dice
 from monai_kd import cli
-from tests.inference.damage import inspect, make_phantom, rotate, shift
+from tests.acceptance.storage import measure_dice
+from tests.damage.volumes import displace, inspect, make_phantom, rotate, shift, turn
 
 CASE = "BraTS19_PHANTOM_001_1"
 

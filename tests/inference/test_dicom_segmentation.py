@@ -15,7 +15,7 @@ from monai_kd.inference.results.dicom_segmentation import (
     Algorithm,
     write_dicom_segmentation,
 )
-from tests.inference.dicom_phantoms import HEADERS, SHAPE, Writer, make_affine
+from tests.damage.dicom_series import HEADERS, SHAPE, Writer, make_affine
 
 ALGORITHM = Algorithm("BraTS MRI EfficientNet student", "0.1.0", "ab" * 32)
 CODES = {

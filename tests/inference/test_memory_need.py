@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from data_prep import write_phantoms
 from data_prep.errors import DatasetError
-from data_prep.phantom.corruptions.nifti_files import edit_header, edit_voxels
 from monai_kd import cli
 from monai_kd.inference.budget import OWN_BYTES, USUAL_BYTES, check_need
 from monai_kd.inference.requests.opened_case import open_case
 from monai_kd.inference.requests.requests import find_requests
 from monai_kd.inference.segmenting.preparation import prepare_image
 from monai_kd.inference.segmenting.windows import BASE_BYTES, IMAGE_BYTES, LEAST_EDGE, count_voxels
+from tests.damage.nifti_files import edit_header, edit_voxels
 
 GIB = 2**30
 

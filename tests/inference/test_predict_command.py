@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from data_prep import write_phantoms
-from data_prep.phantom.corruptions import corrupt
 from monai_kd import cli
 from monai_kd.inference.results.result_files import read_record
 from monai_kd.inference.running import case_run
+from tests.damage import corrupt
 
 ROOT = Path(__file__).parents[2]
 CASES = 4

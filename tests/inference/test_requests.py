@@ -7,9 +7,9 @@ import pytest
 from data_prep import DatasetError, write_phantoms
 from data_prep.checks import inspect_case
 from data_prep.layouts.loose import name_sequence
-from data_prep.phantom.corruptions import corrupt
 from data_prep.rules import Rule
 from monai_kd.inference.requests.requests import describe_request, find_requests
+from tests.damage import corrupt
 
 FOUR = ("t1ce", "t1", "t2", "flair")
 

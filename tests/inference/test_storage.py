@@ -9,7 +9,10 @@ import pytest
 
 from data_prep.brats.sequences import SEQUENCES
 from data_prep.case import Dataset
-from docs.studies.storage import (
+from monai_kd import cli
+from monai_kd.inference.runtimes.choice import open_runtime
+from monai_kd.inference.student import read_student
+from tests.acceptance.storage import (
     STORAGES,
     TURN,
     UNEVEN,
@@ -21,9 +24,6 @@ from docs.studies.storage import (
     measure_dice,
     save,
 )
-from monai_kd import cli
-from monai_kd.inference.runtimes.choice import open_runtime
-from monai_kd.inference.student import read_student
 
 Image = nibabel.Nifti1Image
 TURNS = [((0, -1), (1, 1), (2, 1)), ((1, -1), (2, 1), (0, -1)), ((2, -1), (1, -1), (0, 1))]

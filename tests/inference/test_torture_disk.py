@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.inference.torture import (
+from tests.damage.command import (
     ROOT,
     copy_case,
     find_broken,

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from data_prep import write_phantoms
-from data_prep.phantom.corruptions import CORRUPTIONS, ODDITIES, corrupt
-from tests.inference.torture import copy_case, find_broken, predict
+from tests.damage import CORRUPTIONS, ODDITIES, corrupt
+from tests.damage.command import copy_case, find_broken, predict
 
 SOUND = "sound"
 LEFT_OUT = {  # with an error of this code

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from monai_kd import cli
-from tests.inference.torture import ROOT, list_masks, predict, words
+from tests.damage.command import ROOT, list_masks, predict, words
 
 BROKEN_CUDA = "import torch\ntorch.cuda.is_available = lambda: True\n"
 

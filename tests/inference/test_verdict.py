@@ -13,11 +13,11 @@ from data_prep.checks.comparisons import place
 from data_prep.checks.contrast import contrast_faults
 from data_prep.findings import Finding
 from data_prep.layouts import find_dataset
-from data_prep.phantom.corruptions import corrupt
 from data_prep.rules import Rule
 from monai_kd.inference.judging.twins import Twins
 from monai_kd.inference.judging.verdict import CHECK, judge
-from tests.inference.damage import inspect, make_phantom, put_skull_on, rotate, shift
+from tests.damage import corrupt
+from tests.damage.volumes import inspect, make_phantom, put_skull_on, rotate, shift
 
 SHAPES = ((40, 40, 40), (36, 44, 40))
 SORTS = [*product(SHAPES, (1.0, 2.0, 3.0))]

@@ -12,11 +12,11 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from case import CaseFiles, write_case
 from matplotlib.image import imread
 
 import monai_kd.report
 from monai_kd.report import write_case_page
+from tests.report.case import CaseFiles, write_case
 
 ROOM = Path(monai_kd.report.__file__).parent
 ADDRESS = re.compile(r"""<[^>]*(?:src|href|action|data)\s*=\s*["']?(?!data:)[^"'>\s]""")

@@ -3,13 +3,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from case import write_case
+from playwright.sync_api import Playwright, sync_playwright
 
-from docs.studies.browser import CHROMIUM, NO_GL, SOFTWARE_GL, Browser
 from monai_kd.report import write_case_page
+from tests.acceptance.browser import CHROMIUM, FRAME, NO_GL, SOFTWARE_GL, Browser, open_browser
+from tests.report.case import write_case
 
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs Chromium")
-OPENED = "['ready', 'failed'].includes(document.documentElement?.dataset.viewer)"
 
 
 @pytest.fixture(scope="module")
@@ -21,10 +21,16 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def browser(page: Path) -> Iterator[Browser]:
-    with Browser(*SOFTWARE_GL) as browser:
-        browser.open(page, until=OPENED)
-        browser.settle()
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="module")
+def browser(playwright: Playwright, page: Path) -> Iterator[Browser]:
+    with open_browser(playwright, *SOFTWARE_GL) as browser:
+        browser.open(page)
+        browser.ask(FRAME)
         yield browser
 
 
@@ -102,17 +108,19 @@ def test_nothing_went_wrong_and_nothing_was_asked_of_a_network(browser: Browser)
 
 
 def test_print_shows_the_slices_in_place_of_the_viewer(browser: Browser) -> None:
-    browser.emulate_print(True)
+    browser.page.emulate_media(media="print")
     seen = "getComputedStyle(document.querySelector('{}')).display"
     assert browser.ask(seen.format(".viewer")) == "none"
     assert browser.ask(seen.format(".slices")) == "grid"
-    assert browser.print().startswith(b"%PDF")
-    browser.emulate_print(False)
+    assert browser.page.pdf().startswith(b"%PDF")
+    browser.page.emulate_media(media="screen")
 
 
-def test_machine_without_webgl_is_told_so_in_words_and_sees_the_slices(page: Path) -> None:
-    with Browser(*NO_GL) as browser:
-        browser.open(page, until=OPENED)
+def test_machine_without_webgl_is_told_so_in_words_and_sees_the_slices(
+    playwright: Playwright, page: Path
+) -> None:
+    with open_browser(playwright, *NO_GL) as browser:
+        browser.open(page)
         assert browser.ask("document.documentElement.dataset.viewer") == "failed"
         assert "no WebGL2" in browser.ask("document.querySelector('#message').textContent")
         whole = (
@@ -121,9 +129,9 @@ def test_machine_without_webgl_is_told_so_in_words_and_sees_the_slices(page: Pat
         assert browser.ask(whole)
 
 
-def test_a_script_that_came_in_could_reach_nobody(page: Path) -> None:
-    with Browser(*NO_GL) as browser:
-        browser.open(page, until=OPENED)
+def test_a_script_that_came_in_could_reach_nobody(playwright: Playwright, page: Path) -> None:
+    with open_browser(playwright, *NO_GL) as browser:
+        browser.open(page)
         browser.ask("fetch('https://example.org/').catch(() => 0)")
         assert "Content Security Policy" in browser.faults[0]
         assert not any(address.startswith("http") for address in browser.asked)

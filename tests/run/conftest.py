@@ -8,24 +8,28 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from monai.bundle import ConfigParser, ConfigWorkflow
+from monai.utils import set_determinism
 
 ROOT = Path(__file__).parents[2]
 SMALL = {
     "device": "cpu",
     "phantom_cases": 8,
     "phantom_size": 32,
-    "window": "[32,32,32]",
     "max_epochs": 6,
     "teacher_epochs": 1,
     "val_interval": 1,
 }
+WINDOW = [32, 32, 32]
+# Without the first, which changes how this process ends.
+CHECKS = ConfigParser.load_config_file(ROOT / "bundles/distill.yaml")["initialize"][1:]
 DEADLINE_SECONDS = 240
 
 
 def command(runs_dir, **overrides):
     """The README's main command, made small by overrides."""
     main = {"config_file": "bundles/distill.yaml"}
-    settings = {**main, **SMALL, "runs_dir": runs_dir, **overrides}
+    settings = {**main, **SMALL, "window": WINDOW, "runs_dir": runs_dir, **overrides}
     options = [word for key, value in settings.items() for word in (f"--{key}", str(value))]
     return [sys.executable, "-m", "monai.bundle", "run", "training", *options]
 
@@ -51,6 +55,34 @@ def finished_run(tmp_path_factory):
     second = run_main_job(runs)
     assert second.returncode == 0, second.stderr[-3000:]
     return SimpleNamespace(runs=runs, folder=folder, epochs_before=epochs_before, process=second)
+
+
+@pytest.fixture
+def make_workflow(monkeypatch):
+    """The main job with overlays of bundles/ in this process, small, nothing of it done yet."""
+    monkeypatch.chdir(ROOT)
+
+    def make(*overlays, **settings):
+        files = [f"bundles/{name}.yaml" for name in ("distill", *overlays)]
+        fixed = {"meta_file": "bundles/metadata.json", "logging_file": False, "run_id": "training"}
+        small = {**SMALL, "window": WINDOW, "initialize": CHECKS}
+        return ConfigWorkflow(files, **fixed, **small | settings)
+
+    yield make
+    set_determinism(None)
+
+
+@pytest.fixture
+def start(make_workflow, finished_run, tmp_path):
+    """The main job with overlays, initialised, beside the finished run and on its phantoms."""
+
+    def start(*overlays, **settings):
+        places = {"runs_dir": str(finished_run.runs), "run_name": tmp_path.name}
+        workflow = make_workflow(*overlays, **places, **settings)
+        workflow.initialize()
+        return workflow
+
+    return start
 
 
 def kill_when_there(arguments, *, wanted):

@@ -3,19 +3,12 @@ import copy
 import pytest
 from monai.bundle import ConfigWorkflow
 
-from tests.run.conftest import ROOT, SMALL
-
 pytestmark = pytest.mark.run
 
 
 @pytest.fixture
-def workflow(finished_run, monkeypatch, tmp_path):
-    monkeypatch.chdir(ROOT)
-    places = {"runs_dir": str(finished_run.runs), "run_name": tmp_path.name}
-    settings = {**SMALL, "window": [32, 32, 32], "max_epochs": 1, **places}
-    workflow = ConfigWorkflow("bundles/distill.yaml", run_id="training", **settings)
-    workflow.initialize()
-    return workflow
+def workflow(start):
+    return start(max_epochs=1)
 
 
 def test_every_property_that_monai_asks_for_is_there(workflow):
