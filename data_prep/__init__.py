@@ -11,6 +11,7 @@ _HOMES = MappingProxyType(
     {
         "DatasetError": "errors",
         "Split": "datalist",
+        "find_task": "locating",
         "prepare_voxels": "locating",
         "voxelise_cases": "locating",
         "write_datalist": "datalist",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data_prep.brats.looks import describe_study
 from data_prep.case import Case, Dataset
 from data_prep.checks import CheckReport
 from data_prep.files import write_json
@@ -108,6 +109,7 @@ def _describe(
     named = {str(value): name for value, name in labels.items()}
     return {
         "task": state_task(modalities, regions),
+        "study": describe_study(modalities, regions or ()),
         "modality": {str(index): name for index, name in enumerate(modalities)},
         "labels": {"0": "background"} | named,
     }

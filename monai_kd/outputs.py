@@ -29,6 +29,12 @@ class Task(NamedTuple):
     channels: tuple[str, ...]
     outputs: Mapping[str, tuple[int, ...]]
 
+    @property
+    def scored(self) -> tuple[str, ...]:
+        """All outputs but the background of a segmentation."""
+        is_image = self.kind == "classification"
+        return tuple(name for name, values in self.outputs.items() if is_image or values != (0,))
+
 
 class NetworkOutput(NamedTuple):
     """Logits `(B, C, D, H, W)` of one network, and the inner features that were tapped, by name."""

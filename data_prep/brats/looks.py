@@ -1,10 +1,12 @@
 """How sequences, regions and parts of a tumour are called and drawn for people, and coded."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from data_prep.brats.labels import part_of_tumour
+from data_prep.brats.sequences import is_known_study
 
 Code = tuple[str, str, str]  # value, scheme, meaning
 
@@ -43,6 +45,26 @@ _LOOKS: Mapping[str, Look] = MappingProxyType(  # codes of DICOM PS3.16 CID 7159
         "cavity": Look(None, (0, 0, 255), "#cc79a7"),
     }
 )
+
+
+def describe_study(channels: Iterable[str], regions: Iterable[str]) -> dict[str, Any]:
+    """Say what is known of scans of these channels, for a bundle's metadata; else nothing.
+
+    >>> describe_study(["MRI"], ["Anterior"])
+    {}
+    """
+    channels, names = list(channels), list(regions)
+    if not is_known_study(channels):
+        return {}
+    titles = {name: TITLES[name] for name in (*channels, *names) if name in TITLES}
+    return {
+        "name": "BraTS MRI",
+        "modality": "MR",
+        "organ": "Brain",
+        "subject": "brain tumours",
+        "input": "skull-stripped and co-registered MRI",
+        "titles": titles,
+    }
 
 
 def choose_look(label: str) -> Look | None:

@@ -115,8 +115,8 @@ def train(name: str, seed: int, *, folder: Path, epochs: int, rate: float) -> Se
     row: Settings = json.loads(metrics.read_text())["networks"][name]
     if (row["parameters"], len(row["history"])) != (count_parameters(name), epochs):
         raise SystemExit(f"{metrics.parent} is of another design or budget: remove it")
-    best = max(record["dice"]["mean"] for record in row["history"] if record["dice"])
-    return {"name": name, "seed": seed, "rate": rate, "validation": best, "dice": row["dice"]}
+    best = max(record["score"]["mean"] for record in row["history"] if record["score"])
+    return {"name": name, "seed": seed, "rate": rate, "validation": best, "dice": row["score"]}
 
 
 def name_run(name: str, seed: int, rate: float) -> str:
@@ -187,10 +187,10 @@ def summarise(rows: dict[str, list[Settings]], milliseconds: dict[str, float]) -
             "parameters": count_parameters(name),
             "ms": milliseconds[name],
             "rate": results[0]["rate"],
-            "dice": statistics.mean(row["dice"]["mean"] for row in results),
-            "seeds": [row["dice"]["mean"] for row in results],
+            "dice": statistics.mean(row["score"]["mean"] for row in results),
+            "seeds": [row["score"]["mean"] for row in results],
             "validation": statistics.mean(row["validation"] for row in results),
-            "ET": statistics.mean(row["dice"]["ET"] for row in results),
+            "ET": statistics.mean(row["score"]["ET"] for row in results),
         }
         for name, results in rows.items()
     ]
@@ -218,11 +218,11 @@ def draw(summary: list[Settings], file: Path) -> None:
     colours = plt.get_cmap("tab20").colors
     ordered = sorted(summary, key=lambda row: float(row["ms"]))
     for row, colour in zip(ordered, colours, strict=False):
-        below = row["dice"] - min(row["seeds"])
-        above = max(row["seeds"]) - row["dice"]
+        below = row["score"] - min(row["seeds"])
+        above = max(row["seeds"]) - row["score"]
         axes.errorbar(
             row["ms"],
-            row["dice"],
+            row["score"],
             yerr=[[below], [above]],
             fmt="*" if row["network"] == CHOSEN else "o",
             markersize=14 if row["network"] == CHOSEN else 7,

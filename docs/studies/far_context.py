@@ -33,7 +33,7 @@ from torch.nn import functional
 
 from data_prep import voxelise_cases, write_phantoms
 from data_prep.datalist import Split, write_datalist
-from monai_kd.data import LabelToRegionsd, RandLoadWindowsd, read_datalist, read_regions
+from monai_kd.data import LabelToRegionsd, RandLoadWindowsd, read_datalist, read_dataset, read_task
 from monai_kd.networks import ConvTeacher, HybridTeacher, PlainFusion
 
 ARMS: Mapping[str, Callable[[], nn.Module]] = MappingProxyType(
@@ -103,7 +103,9 @@ def _load(
     keys = ["image", "label"]
     load = RandLoadWindowsd(keys, spatial_size=setting["window"], foreground=0.0)
     stretch = Resized(keys, spatial_size=setting["grid"], mode=["trilinear", "nearest"])
-    regions = LabelToRegionsd("label", regions=read_regions(dataset_file))
+    regions = LabelToRegionsd(
+        "label", regions=read_task(read_dataset(dataset_file)["task"]).outputs
+    )
     turn = [RandFlipd(keys, prob=flips, spatial_axis=axis) for axis in (0, 1)]
     return records, Compose([load, stretch, regions, *turn, ToTensord(keys, track_meta=False)])
 

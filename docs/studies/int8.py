@@ -25,7 +25,7 @@ from docs.studies.benchmark.backends import compile_openvino
 from docs.studies.benchmark.quantisation import quantise
 from docs.studies.designs import CHOSEN, EPOCHS, RATE, name_run, open_bundle, train
 from monai_kd.experiment import load_weights
-from monai_kd.experiment.history import summarise_dice
+from monai_kd.experiment.history import summarise_scores
 from monai_kd.export import write_onnx
 
 CALIBRATION_CASES = 24  # training cases, one window of each
@@ -74,7 +74,7 @@ def score(cases: Sequence[dict[str, Any]], masks: list[Tensor], regions: Sequenc
     metric = DiceMetric(reduction="none")
     for case, mask in zip(cases, masks, strict=True):
         metric(mask[None].float(), case["label"].as_tensor()[None])
-    mean = summarise_dice(metric.aggregate(), regions=regions)["mean"]
+    mean = summarise_scores(metric.aggregate(), outputs=regions)["mean"]
     return float("nan") if mean is None else mean
 
 

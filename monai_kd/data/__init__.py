@@ -2,12 +2,15 @@
 
 from monai_kd.data.datalist import (
     DatalistError,
-    check_fit,
+    check_task,
     count_cases,
     read_datalist,
-    read_regions,
+    read_dataset,
+    read_task,
+    read_titles,
     read_training_cases,
 )
+from monai_kd.data.label_to_classes import LabelToClassesd
 from monai_kd.data.label_to_regions import LabelToRegionsd
 from monai_kd.data.mixed_batches import MixedBatches
 from monai_kd.data.modality_dropout import RandModalityDropoutd
@@ -21,6 +24,7 @@ from monai_kd.data.windows import RandLoadWindowsd
 __all__ = [
     "BankedViews",
     "DatalistError",
+    "LabelToClassesd",
     "LabelToRegionsd",
     "LoadVoxelsd",
     "MixedBatches",
@@ -29,9 +33,11 @@ __all__ = [
     "ViewBank",
     "ViewBankError",
     "ViewDataset",
-    "check_fit",
+    "check_task",
     "count_cases",
     "read_datalist",
-    "read_regions",
+    "read_dataset",
+    "read_task",
+    "read_titles",
     "read_training_cases",
 ]

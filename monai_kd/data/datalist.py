@@ -2,11 +2,12 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 from monai_kd.errors import UserError
+from monai_kd.outputs import Task
 
 Part = Literal["training", "validation", "test"]
 StrPath = str | os.PathLike[str]
@@ -24,7 +25,7 @@ def read_datalist(dataset_file: StrPath, *, part: Part, fold: int = 0) -> list[d
     """
     if part not in get_args(Part):
         raise DatalistError(f"part is '{part}', expected one of {', '.join(get_args(Part))}")
-    dataset, folder = _read(dataset_file), Path(dataset_file).absolute().parent
+    dataset, folder = read_dataset(dataset_file), Path(dataset_file).absolute().parent
     found = [_resolve(record, folder) for record in _select(dataset, part, fold)]
     if not found:
         folds = sorted({record["fold"] for record in dataset["training"]})
@@ -72,7 +73,7 @@ def read_training_cases(
             "label: a student needs some to learn from, choose another fold or add cases"
         )
     hidden = [record for number, record in enumerate(known) if number % one_labelled_in]
-    dataset, folder = _read(dataset_file), Path(dataset_file).absolute().parent
+    dataset, folder = read_dataset(dataset_file), Path(dataset_file).absolute().parent
     listed = [_resolve(record, folder) for record in _select_unlabelled(dataset, fold)]
     given = [record for record in records if "label" not in record] + listed
     without = [{k: v for k, v in record.items() if k != "label"} for record in hidden + given]
@@ -84,33 +85,49 @@ def count_cases(
 ) -> dict[str, int]:
     """How many labelled cases train, validate, test, and how many `unlabelled` ones train too."""
     trained = read_training_cases(dataset_file, fold=fold, one_labelled_in=one_labelled_in)
-    dataset = _read(dataset_file)
+    dataset = read_dataset(dataset_file)
     counts = {part: len(_select(dataset, part, fold)) for part in get_args(Part)}
     counts["training"] = len(trained.labelled)
     return counts | ({"unlabelled": len(trained.unlabelled)} if trained.unlabelled else {})
 
 
-def check_fit(dataset_file: StrPath, modalities: Sequence[str], regions: Sequence[str]) -> None:
-    """Stop unless the cases have these modalities and these regions, each in this order."""
-    dataset = _read(dataset_file)
+def read_task(stated: Mapping[str, Any] | None) -> Task:
+    """What a network is to answer, from what a `dataset.json` states of it under `task`."""
+    if not stated:
+        raise DatalistError(
+            "nothing says what the labels mean: give --labels, such as brats2021 or brats2023, or "
+            "a dataset.json beside the scans that names them"
+        )
+    outputs = {name: tuple(values) for name, values in stated["outputs"].items()}
+    return Task(stated["kind"], stated["spatial_dims"], tuple(stated["channels"]), outputs)
+
+
+def check_task(dataset_file: StrPath, task: Task) -> None:
+    """Stop unless the cases are listed for this task."""
+    dataset = read_dataset(dataset_file)
+    listed = read_task(dataset.get("task"))
     for kind, found, wanted in (
-        ("modalities", list(dataset["modality"].values()), list(modalities)),
-        ("regions", list(dataset["regions"] or {}), list(regions)),
+        ("channels", listed.channels, task.channels),
+        ("outputs", tuple(listed.outputs), tuple(task.outputs)),
     ):
         if found != wanted:
             raise DatalistError(
                 f"{dataset['name']} ({dataset['layout']}) has the {kind} {', '.join(found)}; this "
-                f"configuration is for {', '.join(wanted)}"
+                f"run is for {', '.join(wanted)}"
             )
 
 
-def read_regions(dataset_file: StrPath) -> dict[str, list[int]]:
-    """The regions that are scored, as unions of label values, in their order."""
-    regions: dict[str, list[int]] = _read(dataset_file)["regions"]
-    return regions
+def read_titles(dataset_file: StrPath) -> dict[str, str]:
+    """What channels and outputs are called for people, where they have other names than their own.
+
+    They are those of the study, if it is one that is known.
+    """
+    titles: dict[str, str] = read_dataset(dataset_file)["study"].get("titles", {})
+    return titles
 
 
-def _read(dataset_file: StrPath) -> dict[str, Any]:
+def read_dataset(dataset_file: StrPath) -> dict[str, Any]:
+    """All that `dataset.json` says."""
     content: dict[str, Any] = json.loads(Path(dataset_file).read_text(encoding="utf-8"))
     return content
 

@@ -14,8 +14,8 @@ from monai_kd.errors import UserError
 class LabelToRegionsd(MapTransform):  # type: ignore[misc]  # MONAI is untyped to us
     """Turn a label (1 X Y Z) into regions (R X Y Z) of 0 and 1, each a union of label values.
 
-    `regions` come from the data set, because the conventions differ: an enhancing tumour is 4 in
-    BraTS up to 2021 and 3 from 2023 on. MONAI's own transform knows one of them at a time.
+    `regions` come from the data set, because the conventions differ from year to year. MONAI's
+    own transform knows one of them at a time.
 
     A case without label gets one that is -1 everywhere: its truth is unknown. It has the size of
     the image `image_key`.

@@ -19,7 +19,7 @@ Block = tuple[slice, ...]
 class LoadVoxelsd(MapTransform):  # type: ignore[misc]  # MONAI is untyped to us
     """Read voxelised cases: an image (C X Y Z) normalised to float32, a label (1 X Y Z) as it is.
 
-    The axes run to the right, the front and the top of the head (RAS).
+    The axes run to the right, the front and the top of the patient (RAS).
     """
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:

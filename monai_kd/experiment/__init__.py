@@ -1,13 +1,11 @@
 """Runs one experiment from a bundle: checks it, resumes it, compares its networks."""
 
 from monai_kd.experiment.choices import (
-    check_counts,
-    check_numbers,
-    check_share,
     check_window,
+    choose_layout,
     choose_recipe,
-    describe_data,
     find_multiple,
+    read_choices,
     read_recipe,
 )
 from monai_kd.experiment.comparison import Comparison
@@ -15,6 +13,7 @@ from monai_kd.experiment.configuration import check_configuration, read_componen
 from monai_kd.experiment.ensemble_stage import EnsembleStage
 from monai_kd.experiment.epoch_checkpoint import EpochCheckpoint
 from monai_kd.experiment.epoch_seed import EpochSeed
+from monai_kd.experiment.epoch_validation import EpochValidation
 from monai_kd.experiment.errors import ExperimentError, report_in_one_line
 from monai_kd.experiment.given_teacher import GivenTeacher, read_bundle_network
 from monai_kd.experiment.guards import DistillationGuard
@@ -32,6 +31,7 @@ __all__ = [
     "EnsembleStage",
     "EpochCheckpoint",
     "EpochSeed",
+    "EpochValidation",
     "ExperimentError",
     "GivenTeacher",
     "History",
@@ -40,17 +40,15 @@ __all__ = [
     "Stage",
     "build_component",
     "check_configuration",
-    "check_counts",
     "check_distillation",
-    "check_numbers",
     "check_place",
-    "check_share",
     "check_window",
+    "choose_layout",
     "choose_recipe",
-    "describe_data",
     "find_multiple",
     "load_weights",
     "read_bundle_network",
+    "read_choices",
     "read_component",
     "read_recipe",
     "report_in_one_line",

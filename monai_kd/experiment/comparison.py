@@ -8,46 +8,65 @@ from typing import Any
 
 import numpy as np
 import torch
+from ignite.metrics import Metric
 from monai.data import DataLoader
 from monai.engines import SupervisedEvaluator
-from monai.handlers import MeanDice, from_engine
 from monai.inferers import Inferer
-from monai.transforms import AsDiscreted
-from torch import Tensor, nn
+from monai.transforms import Transform
+from torch import nn
 
 from monai_kd.experiment.cost import count_cost, time_inference
 from monai_kd.experiment.epoch_checkpoint import BEST, HISTORY
-from monai_kd.experiment.history import summarise_dice
-from monai_kd.experiment.slices import draw_background, draw_regions
+from monai_kd.experiment.history import read_score, summarise_scores
+from monai_kd.experiment.slices import draw_background, draw_outputs
 from monai_kd.experiment.weights import load_weights
 from monai_kd.files import replace_file
+from monai_kd.outputs import Task
 
 METRICS, SLICES = "metrics.json", "slices.npz"
 
 
 class Comparison:
-    """Scores networks by sliding window on the test cases and writes `metrics.json`, `slices.npz`.
+    """Scores networks on the test cases and writes `metrics.json` and `slices.npz`.
 
-    `networks` are modules by name, `stages` the folders that hold their checkpoints and histories;
-    a network that was trained elsewhere has no history.
+    Args:
+        networks: modules by name.
+        stages: the folders that hold their checkpoints and histories; a network that was trained
+            elsewhere has no history.
+        loader: of the test cases.
+        inferer: asks a network for a case's logits.
+        postprocessing: from logits to what `metric` compares.
+        metric: one by name, see `key_val_metric` of MONAI's evaluators.
+        task: what the networks answer.
+        title: of the metric, for people.
+        titles: of the task's channels and outputs, for people, where they have any.
+        device: where they are scored.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (how MONAI's evaluator is put together, and for whom)
         self,
         networks: Mapping[str, nn.Module],
         *,
         stages: Mapping[str, str | Path],
         loader: DataLoader,
         inferer: Inferer,
-        regions: Sequence[str],
-        device: torch.device,
+        postprocessing: Transform,
+        metric: Mapping[str, Metric],
+        task: Task,
+        title: str,
+        device: torch.device | str,
+        titles: Mapping[str, str] | None = None,
     ) -> None:
         self.networks = dict(networks)
         self.stages = {name: Path(folder) for name, folder in stages.items()}
         self.loader = loader
         self.inferer = inferer
-        self.regions = tuple(regions)
-        self.device = device
+        self.postprocessing = postprocessing
+        self.metric = dict(metric)
+        self.task = task
+        self.title = title
+        self.titles = dict(titles or {})
+        self.device = torch.device(device)
 
     def run(self, folder: str | Path, *, window: Sequence[int], shown_cases: int = 3) -> Path:
         """Evaluate, measure and draw every network; return the path of the metrics."""
@@ -55,7 +74,7 @@ class Comparison:
         images = [item["image"].as_tensor()[None] for item in shown]
         labels = [item["label"].as_tensor() for item in shown]
         pictures: dict[str, Any] = {"background": draw_background(images, labels=labels)}
-        pictures["truth"] = draw_regions(labels, labels=labels, regions=self.regions)
+        pictures["truth"] = draw_outputs(labels, labels=labels, task=self.task)
         pictures["cases"] = [item["case"] for item in shown]
         rows = {}
         for name, network in self._load_networks():
@@ -70,11 +89,11 @@ class Comparison:
                 "volume_shape": list(images[0].shape[2:]),
                 "history": _read_records(self.stages[name] / HISTORY),
             }
-            pictures[name] = draw_regions(logits, labels=labels, regions=self.regions)
+            pictures[name] = draw_outputs(logits, labels=labels, task=self.task)
         with replace_file(Path(folder) / SLICES) as temporary:
             np.savez_compressed(temporary, **pictures)
         with replace_file(Path(folder) / METRICS) as temporary:
-            temporary.write_text(json.dumps({"regions": self.regions, "networks": rows}, indent=1))
+            temporary.write_text(json.dumps(self._describe() | {"networks": rows}, indent=1))
         return Path(folder) / METRICS
 
     def _load_networks(self) -> list[tuple[str, nn.Module]]:
@@ -86,23 +105,33 @@ class Comparison:
             loaded.append((name, best.eval()))
         return loaded
 
+    def _describe(self) -> dict[str, Any]:
+        """What the scores are of, by the names that people read."""
+        names = [*self.task.channels, *self.task.outputs]
+        return {
+            "metric": self.title,
+            "outputs": self.task.scored,
+            "channels": self.task.channels,
+            "titles": {name: self.titles.get(name, name) for name in names},
+        }
+
     def _score(self, network: nn.Module) -> dict[str, Any]:
-        """Dice per case and region; None where the truth lacks the region."""
+        """The score of each output, over the cases and of each; None where the truth lacks it."""
         evaluator = SupervisedEvaluator(
             device=self.device,
             val_data_loader=self.loader,
             network=network.to(self.device),
             inferer=self.inferer,
-            postprocessing=AsDiscreted(keys="pred", threshold=0.0),
-            key_val_metric={"dice": MeanDice(output_transform=from_engine(["pred", "label"]))},
+            postprocessing=self.postprocessing,
+            key_val_metric=self.metric,
         )
         evaluator.run()
-        details: Tensor = evaluator.state.metric_details["dice"]
+        details = evaluator.state.metric_details.get(evaluator.state.key_metric_name, ())
         cases = [
-            {"case": item["case"], **summarise_dice(row[None], regions=self.regions)}
-            for item, row in zip(self.loader.dataset.data, details, strict=True)
+            {"case": item["case"], **summarise_scores(row[None], outputs=self.task.scored)}
+            for item, row in zip(self.loader.dataset.data, details, strict=bool(len(details)))
         ]
-        return {"dice": summarise_dice(details, regions=self.regions), "cases": cases}
+        return {"score": read_score(evaluator, outputs=self.task.scored), "cases": cases}
 
 
 def _read_records(history: Path) -> list[dict[str, Any]]:

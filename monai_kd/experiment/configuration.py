@@ -4,7 +4,6 @@ import hashlib
 import inspect
 import json
 from collections.abc import Collection, Iterator, Mapping
-from copy import deepcopy
 from difflib import get_close_matches
 from pydoc import locate
 from typing import Any
@@ -53,9 +52,15 @@ def find_running_workflow() -> ConfigWorkflow:
 
 def read_component(key: str) -> dict[str, Any]:
     """The component `key` of the running workflow as a dictionary, its references resolved."""
-    fresh = ConfigParser(deepcopy(find_running_workflow().parser.config))
-    item = fresh.get_parsed_content(key, instantiate=False)
-    return dict(item.get_config())
+    found: dict[str, Any] = _resolve(find_running_workflow().parser, key)
+    return found
+
+
+def _resolve(parser: ConfigParser, key: str) -> Any:
+    value = parser[key]
+    if isinstance(value, Mapping):
+        return {name: _resolve(parser, f"{key}#{name}") for name in value}
+    return parser.get_parsed_content(key)
 
 
 def hash_settings(
@@ -134,8 +139,8 @@ def _components(config: Any, *, key: str = "") -> Iterator[tuple[str, dict[str, 
 
 def _overlays(config: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The files that stages lay over this configuration: what they read counts as read."""
-    paths = [component.get("overlay") for _, component in _components(config)]
-    return [ConfigParser.load_config_file(path) for path in paths if path is not None]
+    paths = [path for _, found in _components(config) for path in found.get("overlays", ())]
+    return [ConfigParser.load_config_file(path) for path in paths]
 
 
 def _references(value: Any) -> set[str]:

@@ -20,7 +20,7 @@ LAST, BEST, HISTORY = "last.pt", "model.pt", "history.json"
 class EpochCheckpoint:
     """Saves everything that training needs after each epoch, and goes on from it when it starts.
 
-    `model.pt` is the plain state dict of the best network by validated mean Dice. The best value
+    `model.pt` is the plain state dict of the best network by validated mean score. The best value
     travels in `last.pt`, so that a resumed run never replaces the best network by a worse one, as
     MONAI's `CheckpointSaver` does. Every file is replaced whole. It attaches the history that it
     saves; in the list of handlers it follows validation and the schedule.
@@ -33,7 +33,7 @@ class EpochCheckpoint:
         self.network = network
         self.parts = dict(parts)
         self.history = history
-        self.best_dice = -math.inf
+        self.best_score = -math.inf
 
     def attach(self, engine: Engine) -> None:
         """Restore when the trainer starts, save when an epoch is complete."""
@@ -49,7 +49,7 @@ class EpochCheckpoint:
         for name, part in self._all_parts(engine).items():
             if name in saved["parts"]:  # a run that began on a CPU has no scaler
                 part.load_state_dict(saved["parts"][name])
-        self.best_dice = saved["best_dice"]
+        self.best_score = saved["best_score"]
         self.history.records = saved["records"]
         engine.state.epoch = saved["epoch"]
         engine.state.iteration = saved["epoch"] * engine.state.epoch_length
@@ -60,7 +60,7 @@ class EpochCheckpoint:
         parts = {name: part.state_dict() for name, part in self._all_parts(engine).items()}
         saved = {
             "parts": parts,
-            "best_dice": self.best_dice,
+            "best_score": self.best_score,
             "records": self.history.records,
             "epoch": engine.state.epoch,
         }
@@ -73,12 +73,12 @@ class EpochCheckpoint:
             temporary.write_text(json.dumps(summary, indent=1))
 
     def _save_if_best(self, *, is_last: bool) -> None:
-        dice = self.history.records[-1]["dice"]
-        mean = -math.inf if dice is None or dice["mean"] is None else dice["mean"]
-        never_validated = is_last and self.best_dice == -math.inf
-        if mean > self.best_dice or never_validated:
+        score = self.history.records[-1]["score"]
+        mean = -math.inf if score is None or score["mean"] is None else score["mean"]
+        never_validated = is_last and self.best_score == -math.inf
+        if mean > self.best_score or never_validated:
             save_state(self.network.state_dict(), self.folder / BEST)
-            self.best_dice = mean
+            self.best_score = mean
 
     def _all_parts(self, engine: Engine) -> dict[str, Any]:
         scaler = getattr(engine, "scaler", None)

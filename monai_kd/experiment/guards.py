@@ -13,7 +13,7 @@ from monai.engines import IterationEvents
 from torch import Tensor, nn
 
 from monai_kd.experiment.errors import ExperimentError
-from monai_kd.experiment.history import History, find_best_dice
+from monai_kd.experiment.history import History, find_best_score
 from monai_kd.outputs import DistillationOutput
 
 DOMINANCE = 100.0
@@ -36,7 +36,7 @@ TERM_FAULT = (
 class DistillationGuard:
     """Stops at a loss that is not finite, before a step is taken; warns of what only looks well.
 
-    Warnings, each once: the teacher validated no better than the student, or at a Dice of zero; a
+    Warnings, each once: the teacher validated no better than the student, or at a score of zero; a
     term of the teacher, weighed, is a hundred times the supervised ones over an epoch; the student
     finds no foreground in any window of an epoch, the first one apart, though the labels have some.
 
@@ -54,7 +54,7 @@ class DistillationGuard:
         self.history = history
         self.loss = history.loss
         self.teacher_history = None if teacher_history is None else Path(teacher_history)
-        self._teacher_dice: float | None = None
+        self._teacher_score: float | None = None
         self._told: set[str] = set()
         self._factors: dict[str, Tensor] = {}
         self._weighed: dict[str, Tensor] = {}
@@ -86,9 +86,15 @@ class DistillationGuard:
                 "how good the teacher is: validate it first",
             )
             return
-        self._teacher_dice = find_best_dice(json.loads(self.teacher_history.read_text())["records"])
-        if not self._teacher_dice:
-            found = "was never validated" if self._teacher_dice is None else "validated at Dice 0"
+        self._teacher_score = find_best_score(
+            json.loads(self.teacher_history.read_text())["records"]
+        )
+        if not self._teacher_score:
+            found = (
+                "was never validated"
+                if self._teacher_score is None
+                else "validated at a score of 0"
+            )
             self._warn(
                 "teacher unfit",
                 f"the teacher {found}: a student learns nothing from it; "
@@ -121,12 +127,16 @@ class DistillationGuard:
                 f"{engine.state.epoch}, though the labels have some: it has collapsed; "
                 "lower learning_rate or the weights of the teacher's terms",
             )
-        student_dice = find_best_dice(self.history.records)
-        if self._teacher_dice and student_dice is not None and student_dice > self._teacher_dice:
+        student_score = find_best_score(self.history.records)
+        if (
+            self._teacher_score
+            and student_score is not None
+            and student_score > self._teacher_score
+        ):
             self._warn(
                 "teacher worse",
-                f"the student's validated Dice {student_dice:.3f} is above "
-                f"the teacher's {self._teacher_dice:.3f}: it has little left to learn from "
+                f"the student's validated score {student_score:.3f} is above "
+                f"the teacher's {self._teacher_score:.3f}: it has little left to learn from "
                 "it; train the teacher longer, or ramp its terms down",
             )
 

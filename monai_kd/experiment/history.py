@@ -12,21 +12,35 @@ from torch import Tensor, nn
 
 from monai_kd.distillation import DistillationLoss
 
+Score = dict[str, float | None]
+
 
 class History:
-    """Keeps one record an epoch: mean of each loss term, Dice per region where it was validated.
+    """Keeps one record an epoch: mean of each loss term, and the score where it was validated.
 
-    A record is `{"epoch", "loss": {"total", <term>...}, "dice": {<region>..., "mean"} | None,
+    A record is `{"epoch", "loss": {"total", <term>...}, "score": {<output>..., "mean"} | None,
     "seconds"}`. The terms are heard through forward hooks, so a loss need not store anything. A
     mean is over the iterations in which the term was computed; an epoch without it lacks its name.
+
+    Args:
+        loss: whose terms are heard.
+        validator: whose key metric is the score.
+        outputs: what it has a score for each of.
+        metric: the score's name for people, as Dice.
     """
 
     def __init__(
-        self, loss: DistillationLoss, *, validator: Evaluator, regions: Sequence[str]
+        self,
+        loss: DistillationLoss,
+        *,
+        validator: Evaluator,
+        outputs: Sequence[str],
+        metric: str = "Dice",
     ) -> None:
         self.loss = loss
         self.validator = validator
-        self.regions = tuple(regions)
+        self.outputs = tuple(outputs)
+        self.metric = metric
         self.records: list[dict[str, Any]] = []
         self.latest: dict[str, Tensor] = {}  # terms of the present iteration
         self._sums: dict[str, Tensor] = {}
@@ -46,9 +60,9 @@ class History:
         """Mean of each term over the epoch so far."""
         return {name: (sum_ / self._counts[name]).item() for name, sum_ in self._sums.items()}
 
-    def last_dice(self) -> dict[str, float | None] | None:
-        """Dice per region at the latest validation, None before the first."""
-        return next((r["dice"] for r in reversed(self.records) if r["dice"] is not None), None)
+    def last_score(self) -> Score | None:
+        """The score by output at the latest validation, None before the first."""
+        return next((r["score"] for r in reversed(self.records) if r["score"] is not None), None)
 
     def _hear(self, name: str) -> Any:
         def hook(_term: nn.Module, _inputs: Any, value: Tensor) -> None:
@@ -78,30 +92,38 @@ class History:
             {
                 "epoch": engine.state.epoch,
                 "loss": loss,
-                "dice": self._read_dice(engine.state.epoch),
+                "score": self._read_score(engine.state.epoch),
                 "seconds": time.perf_counter() - self._started,
             }
         )
 
-    def _read_dice(self, epoch: int) -> dict[str, float | None] | None:
+    def _read_score(self, epoch: int) -> Score | None:
         if self.validator.state.epoch != epoch:
             return None
-        details = self.validator.state.metric_details[self.validator.state.key_metric_name]
-        return summarise_dice(details, regions=self.regions)
+        return read_score(self.validator, outputs=self.outputs)
 
 
-def summarise_dice(details: Tensor, *, regions: Sequence[str]) -> dict[str, float | None]:
-    """Mean Dice per region over the cases of `details` `(case, region)`, and the mean of those.
+def read_score(evaluator: Evaluator, *, outputs: Sequence[str]) -> Score:
+    """The score of each output, and the mean; the mean alone where the metric has no details."""
+    name = evaluator.state.key_metric_name
+    details = evaluator.state.metric_details.get(name)
+    if details is None:
+        return {"mean": float(evaluator.state.metrics[name])}
+    return summarise_scores(details, outputs=outputs)
 
-    A region that a case's truth lacks is NaN there and does not count; one that no case has is
+
+def summarise_scores(details: Tensor, *, outputs: Sequence[str]) -> Score:
+    """Mean score per output over the cases of `details` `(case, output)`, and the mean of those.
+
+    An output that a case's truth lacks is NaN there and does not count; one that no case has is
     None.
     """
-    per_region = torch.nanmean(details.float(), dim=0)
-    values = {**dict(zip(regions, per_region, strict=True)), "mean": torch.nanmean(per_region)}
+    per_output = torch.nanmean(details.float(), dim=0)
+    values = {**dict(zip(outputs, per_output, strict=True)), "mean": torch.nanmean(per_output)}
     return {name: None if value.isnan() else value.item() for name, value in values.items()}
 
 
-def find_best_dice(records: Sequence[Mapping[str, Any]]) -> float | None:
-    """The best validated mean Dice of a history's records, None where there is none."""
-    means = [r["dice"]["mean"] for r in records if r["dice"] and r["dice"]["mean"] is not None]
+def find_best_score(records: Sequence[Mapping[str, Any]]) -> float | None:
+    """The best validated mean score of a history's records, None where there is none."""
+    means = [r["score"]["mean"] for r in records if r["score"] and r["score"]["mean"] is not None]
     return max(means, default=None)

@@ -3,15 +3,15 @@
 from datetime import timedelta
 from typing import Any
 
-from ignite.engine import Engine, Events
+from ignite.engine import Engine, Events, State
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from monai_kd.experiment.history import History, find_best_dice
+from monai_kd.experiment.history import History, Score, find_best_score
 
 
 class ProgressDisplay:
-    """A bar with epoch, loss terms, Dice per region and time left; plain lines off a terminal."""
+    """A bar with epoch, loss terms, score by output and time left; plain lines off a terminal."""
 
     def __init__(self, title: str, *, history: History, console: Console | None = None) -> None:
         self.title = title
@@ -46,24 +46,26 @@ class ProgressDisplay:
 
     def _advance(self, engine: Engine) -> None:
         state = engine.state
-        facts = describe(
-            state.epoch, state.max_epochs, self.history.running_loss(), self.history.last_dice()
-        )
+        facts = self._describe(state, self.history.running_loss(), self.history.last_score())
         self._bar.update(self._task, completed=state.iteration, facts=facts)
 
     def _finish_epoch(self, engine: Engine) -> None:
         if not self.console.is_terminal:
             state, record = engine.state, self.history.records[-1]
-            facts = describe(state.epoch, state.max_epochs, record["loss"], record["dice"])
+            facts = self._describe(state, record["loss"], record["score"])
             left = _mean_seconds(self.history.records) * (state.max_epochs - state.epoch)
             self.console.print(f"{self.title} {facts}  {timedelta(seconds=round(left))} left")
+
+    def _describe(self, state: State, loss: dict[str, float], score: Score | None) -> str:
+        place = (state.epoch, state.max_epochs)
+        return describe(place, loss, score=score, metric=self.history.metric)
 
     def _stop(self, engine: Engine) -> None:
         self._bar.stop()
         records = self.history.records
         minutes = sum(record["seconds"] for record in records) / 60
-        dice = find_best_dice(records)
-        best = "" if dice is None else f", best validation Dice {dice:.3f}"
+        score = find_best_score(records)
+        best = "" if score is None else f", best validation {self.history.metric} {score:.3f}"
         epochs = engine.state.max_epochs
         self.console.print(f"{self.title}: {epochs} epochs in {minutes:.1f} minutes{best}")
 
@@ -73,15 +75,16 @@ class ProgressDisplay:
 
 
 def describe(
-    epoch: int, epochs: int, loss: dict[str, float], dice: dict[str, float | None] | None
+    place: tuple[int, int], loss: dict[str, float], *, score: Score | None, metric: str = "Dice"
 ) -> str:
-    """One line: `epoch 3/40  loss 0.81 (supervised 0.62, boundary 0.19)  Dice TC 0.41`."""
+    """One line: `epoch 3/40  loss 0.81 (supervised 0.62, boundary 0.19)  Dice left 0.41`."""
+    epoch, epochs = place
     terms = ", ".join(f"{name} {value:.3f}" for name, value in loss.items() if name != "total")
     line = f"epoch {epoch:>{len(str(epochs))}}/{epochs}  loss {loss.get('total', 0):.3f} ({terms})"
-    if dice is None:
+    if score is None:
         return line
-    shown = (f"{name} {'-' if d is None else format(d, '.3f')}" for name, d in dice.items())
-    return f"{line}  Dice {' '.join(shown)}"
+    shown = (f"{name} {'-' if s is None else format(s, '.3f')}" for name, s in score.items())
+    return f"{line}  {metric} {' '.join(shown)}"
 
 
 def _mean_seconds(records: list[dict[str, Any]]) -> float:

@@ -8,31 +8,38 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-LABEL_OF_REGION = (("WT", 2), ("TC", 1), ("ET", 4))
-"""Labels of BraTS 2019 in the order of painting: what each region leaves to those inside it."""
+from monai_kd.outputs import Task
 
 
 def draw_background(images: Sequence[Tensor], *, labels: Sequence[Tensor]) -> NDArray[np.float32]:
-    """The first sequence of each image `(1, C, D, H, W)` at the slice shown, scaled to 0..1."""
+    """The first channel of each image `(1, C, D, H, W)` at the slice shown, scaled to 0..1."""
     return _stack([_stretch(_axial(i[0, 0], label=t)) for i, t in zip(images, labels, strict=True)])
 
 
-def draw_regions(
-    masks: Sequence[Tensor], *, labels: Sequence[Tensor], regions: Sequence[str]
+def draw_outputs(
+    answers: Sequence[Tensor], *, labels: Sequence[Tensor], task: Task
 ) -> NDArray[np.uint8]:
-    """BraTS labels of regions `(R, D, H, W)`, logits or 0 and 1, at the slice shown."""
-    drawn = []
-    for mask, label in zip(masks, labels, strict=True):
-        painted = torch.zeros_like(label[0], dtype=torch.uint8)
-        for region, value in LABEL_OF_REGION:
-            painted[mask[regions.index(region)] > 0] = value
-        drawn.append(_axial(painted, label=label))
-    return _stack(drawn)
+    """What was found at the slice shown: 0, or the number of a scored output, from 1.
+
+    An answer `(C, D, H, W)` is of logits or, as a label, of 0 and 1 or of numbers of classes. Of
+    regions the narrower lie over the wider.
+    """
+    return _stack([_axial(_paint(a, task), label=t) for a, t in zip(answers, labels, strict=True)])
+
+
+def _paint(answer: Tensor, task: Task) -> Tensor:
+    if task.kind == "classes":  # the background is class 0
+        return (answer[0] if len(answer) == 1 else answer.argmax(dim=0)).to(torch.uint8)
+    painted = torch.zeros_like(answer[0], dtype=torch.uint8)
+    sizes = [len(values) for values in task.outputs.values()]
+    for number in sorted(range(len(sizes)), key=lambda number: -sizes[number]):
+        painted[answer[number] > 0] = number + 1
+    return painted
 
 
 def _axial(volume: Tensor, *, label: Tensor) -> NDArray[Any]:
-    """The axial slice with most tumour, front of the head up, of a volume stored RAS."""
-    at = int(label.amax(0).sum((0, 1)).argmax())
+    """The axial slice with most foreground, front up, of a volume stored RAS."""
+    at = int((label > 0).any(dim=0).sum((0, 1)).argmax())
     return np.rot90(volume[..., at].numpy())
 
 

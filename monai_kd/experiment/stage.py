@@ -1,8 +1,9 @@
-"""One more training of the running bundle with an overlay: its teacher, its twin."""
+"""One more training of the running bundle with overlays: its teacher, its twin."""
 
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from monai.bundle import ConfigParser, ConfigWorkflow
@@ -12,7 +13,7 @@ from monai_kd.experiment.epoch_checkpoint import BEST, is_finished
 
 
 class Stage:
-    """Trains what the run's own configuration says with `overlay` laid over it, unless it is done.
+    """Trains what the run's own configuration says with `overlays` over it, unless it is done.
 
     `{hash}` in `folder` becomes the hash of all that the training depends on, data included, so
     that a teacher is found again by any run that would train the same one. `seed` is the stage's
@@ -21,7 +22,7 @@ class Stage:
 
     def __init__(
         self,
-        overlay: str,
+        overlays: Sequence[str],
         *,
         config_file: str,
         meta_file: str,
@@ -30,7 +31,7 @@ class Stage:
         recipe: str,
         seed: int | None = None,
     ) -> None:
-        self.config_files = [config_file, overlay]
+        self.config_files = [config_file, *overlays]
         self.meta_file = meta_file
         self.folder_pattern = folder
         self.dataset_file = Path(dataset_file)

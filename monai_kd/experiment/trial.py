@@ -10,11 +10,10 @@ import torch
 from monai_kd.distillation import DistillationLoss, Distiller
 from monai_kd.experiment.configuration import find_running_workflow
 from monai_kd.experiment.errors import ExperimentError
+from monai_kd.outputs import Task
 
 
-def check_distillation(
-    shape: Sequence[int], outputs: Sequence[str], *, exclusive: bool = False
-) -> None:
+def check_distillation(shape: Sequence[int], *, task: Task) -> None:
     """Stop where the workflow's `distiller` and `loss` cannot be made or do not fit each other.
 
     Both networks and every term, those of weight zero too, see one batch of empty windows, `shape`
@@ -26,17 +25,24 @@ def check_distillation(
     distiller: Distiller = build_component("distiller")
     device = next(distiller.student.parameters()).device
     image = torch.zeros(2, *shape[1:], device=device)
-    label = torch.zeros(2, 1 if exclusive else len(outputs), *shape[2:], device=device)
+    label = torch.zeros(_shape_of_labels(task, shape), device=device)
     with torch.no_grad(), _explained("the networks"):
         output = Distiller(deepcopy(distiller.student), teacher=distiller.teacher)(image)
-    if (channels := output.student.logits.shape[1]) != len(outputs):
+    if (channels := output.student.logits.shape[1]) != len(task.outputs):
         raise ExperimentError(
-            f"the student gives {channels} channels, expected one for each of {list(outputs)}: set "
-            f"its out_channels to {len(outputs)}"
+            f"the student gives {channels} channels, expected one for each of "
+            f"{list(task.outputs)}: set its out_channels to {len(task.outputs)}"
         )
     for name, term in deepcopy(loss.terms).items():
         with torch.no_grad(), _explained(f"term '{name}'"):
             term(output, label)
+
+
+def _shape_of_labels(task: Task, shape: Sequence[int]) -> tuple[int, ...]:
+    """Regions have a channel each, numbers of classes share one, an image has one number."""
+    if task.kind == "classification":
+        return (2,)
+    return (2, len(task.outputs) if task.kind == "regions" else 1, *shape[2:])
 
 
 def build_component(key: str) -> Any:

@@ -11,17 +11,17 @@ from monai_kd.errors import UserError
 
 
 def read_weights(
-    checkpoint: Path, *, network_config: Mapping[str, Any], channels: Sequence[int], divisor: int
+    checkpoint: Path, *, network_config: Mapping[str, Any], shape: Sequence[int], outputs: int
 ) -> dict[str, torch.Tensor]:
     """Return the plain state dict in `checkpoint`, on the CPU; refuse one that does not fit.
 
-    The network takes `channels[0]` channels and returns `channels[1]` at the same spatial size.
+    The network takes images of `shape` (C, ...) and returns `outputs` channels of that size.
     """
     saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
     weights: dict[str, torch.Tensor] = saved.get("model", saved)
     network = make_network(network_config)
     network.load_state_dict(weights)
-    _check_shapes(network.eval(), channels=channels, size=divisor)
+    _check_shapes(network.eval(), shape=shape, outputs=outputs)
     return weights
 
 
@@ -33,9 +33,8 @@ def make_network(network_config: Mapping[str, Any]) -> torch.nn.Module:
 
 
 @torch.inference_mode()
-def _check_shapes(network: torch.nn.Module, *, channels: Sequence[int], size: int) -> None:
-    inputs, outputs = channels
-    shape = tuple(network(torch.zeros(1, inputs, size, size, size)).shape)
-    expected = (1, outputs, size, size, size)
-    if shape != expected:
-        raise UserError(f"the network returns {shape} where the metadata promises {expected}")
+def _check_shapes(network: torch.nn.Module, *, shape: Sequence[int], outputs: int) -> None:
+    found = tuple(network(torch.zeros(1, *shape)).shape)
+    expected = (1, outputs, *shape[1:])
+    if found != expected:
+        raise UserError(f"the network returns {found} where the metadata promises {expected}")

@@ -28,18 +28,19 @@ TERM_STYLES: tuple[dict[str, Any], ...] = (
 )
 
 
-def draw_dice(metrics: Mapping[str, Any]) -> str:
-    """Return the mean validation Dice by epoch of all networks, as an SVG element."""
-    figure, axes = _open_axes("mean Dice, validation")
+def draw_scores(metrics: Mapping[str, Any]) -> str:
+    """Return the mean validation score by epoch of all networks, as an SVG element."""
+    metric = f"mean {metrics['metric']}"
+    figure, axes = _open_axes(f"{metric}, validation")
     for key, network in metrics["networks"].items():
-        seen = [entry for entry in network["history"] if entry.get("dice")]
+        seen = [entry for entry in network["history"] if entry.get("score")]
         if not seen:
             continue
         epochs = [entry["epoch"] for entry in seen]
-        dice = [entry["dice"]["mean"] for entry in seen]
-        axes.plot(epochs, dice, label=NETWORKS[key], markersize=4, **STYLES[key])
+        scores = [entry["score"]["mean"] for entry in seen]
+        axes.plot(epochs, scores, label=NETWORKS[key], markersize=4, **STYLES[key])
     axes.set_ylim(0, 1)
-    return _close_axes(figure, axes, "Mean validation Dice of each network by epoch")
+    return _close_axes(figure, axes, f"Validation {metric} of each network by epoch")
 
 
 def draw_losses(title: str, history: Sequence[Mapping[str, Any]]) -> str:

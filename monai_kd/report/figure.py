@@ -2,14 +2,16 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from monai_kd.files import replace_file
-from monai_kd.report.slices import COLOURS, TISSUES, paint_slice, read_slices
-from monai_kd.report.words import NETWORKS, format_count, format_dice
+from monai_kd.report.slices import list_legend, paint_slice, read_slices
+from monai_kd.report.words import NETWORKS, format_count, format_score
 
 PAPER = "#11151c"  # dark, so that the figure sits well on a light page and on a dark one
 INK = "#e8ecf2"
@@ -18,7 +20,7 @@ INK = "#e8ecf2"
 def write_figure(
     run_dir: str | os.PathLike[str], path: str | os.PathLike[str], *, rows: int = 3
 ) -> Path:
-    """Draw T1ce, truth, teacher, student and twin for the first cases of a run; return the file."""
+    """Draw a slice, truth, teacher, student and twin for the first cases of a run."""
     run, final = Path(run_dir), Path(path)
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
     slices = read_slices(run / "slices.npz")
@@ -34,10 +36,11 @@ def write_figure(
         for axes, label in zip(axes_of_row, labels, strict=True):
             axes.imshow(paint_slice(slices.background[row], label))
             axes.set_axis_off()
-    titles = ["T1ce", *(_format_title(name, metrics["networks"]) for name in slices.labels)]
+    first = metrics["titles"][metrics["channels"][0]]
+    titles = [first, *(_format_title(name, metrics) for name in slices.labels)]
     for axes, title in zip(grid[0], titles, strict=True):
         axes.set_title(title, color=INK, fontsize=11)
-    patches = [Patch(color=COLOURS[value], label=TISSUES[value]) for value in COLOURS]
+    patches = [Patch(color=colour, label=name) for colour, name in list_legend(metrics)]
     figure.legend(
         handles=patches, loc="outside lower center", ncols=3, frameon=False, labelcolor=INK
     )
@@ -46,9 +49,10 @@ def write_figure(
     return final
 
 
-def _format_title(name: str, networks: dict[str, dict[str, dict[str, float]]]) -> str:
-    if name not in networks:
+def _format_title(name: str, metrics: Mapping[str, Any]) -> str:
+    network = metrics["networks"].get(name)
+    if network is None:
         return name.capitalize()
-    network = networks[name]
-    size = format_count(network["parameters"])  # type: ignore[arg-type]
-    return f"{NETWORKS[name]}\n{size}, mean Dice {format_dice(network['dice']['mean'])}"
+    score = format_score(network["score"]["mean"])
+    size = format_count(network["parameters"])
+    return f"{NETWORKS[name]}\n{size}, mean {metrics['metric']} {score}"

@@ -11,11 +11,11 @@ from typing import Any
 from matplotlib.image import imsave
 
 from monai_kd.files import replace_file
-from monai_kd.report.curves import draw_dice, draw_losses
-from monai_kd.report.slices import COLOURS, TISSUES, Image, Slices, paint_slice, read_slices
+from monai_kd.report.curves import draw_losses, draw_scores
+from monai_kd.report.slices import Image, Slices, list_legend, paint_slice, read_slices
 from monai_kd.report.table import COSTS, list_rows
 from monai_kd.report.template import fill_template
-from monai_kd.report.words import NETWORKS, format_count, format_dice, format_ratio, format_verdict
+from monai_kd.report.words import NETWORKS, format_count, format_ratio, format_score, format_verdict
 
 WHO = {"truth": "Truth", **NETWORKS}
 
@@ -31,11 +31,14 @@ def write_report(run_dir: str | os.PathLike[str]) -> Path:
         verdict=format_verdict(metrics),
         cost=_compare_costs(metrics["networks"]),
         names=NETWORKS,
-        dice_headers=[*metrics["regions"], "mean"],
+        metric=metrics["metric"],
+        score_headers=[*metrics["outputs"], "mean"],
+        meanings=_list_meanings(metrics),
+        image_title=metrics["titles"][metrics["channels"][0]],
         cost_headers=COSTS,
         rows=list_rows(metrics),
         tiles=_list_tiles(metrics["networks"]),
-        legend=[(COLOURS[value], TISSUES[value]) for value in COLOURS],
+        legend=list_legend(metrics),
         gallery=_list_gallery(read_slices(run / "slices.npz"), metrics),
         curves=_list_curves(metrics),
         cases=_list_cases(metrics),
@@ -53,8 +56,14 @@ def _compare_costs(networks: Mapping[str, Any]) -> str:
     return (
         f"The student has {format_count(student['parameters'])} parameters, {size} times fewer "
         f"than its teacher, and is {speed} times as fast on this CPU; "
-        f"the teacher reached {format_dice(teacher['dice'].get('mean'))}."
+        f"the teacher reached {format_score(teacher['score'].get('mean'))}."
     )
+
+
+def _list_meanings(metrics: Mapping[str, Any]) -> str:
+    """What short names of outputs mean, where they mean something else."""
+    meant = ((name, metrics["titles"][name]) for name in metrics["outputs"])
+    return ", ".join(f"{name} {title}" for name, title in meant if title != name)
 
 
 def _list_tiles(networks: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -62,8 +71,8 @@ def _list_tiles(networks: Mapping[str, Any]) -> list[dict[str, Any]]:
         {
             "key": key,
             "title": title,
-            "dice": format_dice(networks[key]["dice"].get("mean")),
-            "percent": round(100 * (networks[key]["dice"].get("mean") or 0), 1),
+            "score": format_score(networks[key]["score"].get("mean")),
+            "percent": round(100 * (networks[key]["score"].get("mean") or 0), 1),
             "parameters": format_count(networks[key]["parameters"]),
             "milliseconds": f"{networks[key]['cpu_ms_per_volume']:,.0f}",
         }
@@ -76,11 +85,12 @@ def _list_gallery(slices: Slices, metrics: Mapping[str, Any]) -> list[dict[str, 
     gallery: list[dict[str, Any]] = []
     for index, case in enumerate(slices.cases):
         plain = slices.background[index]
-        panels = [{"title": "T1ce", "image": _encode(paint_slice(plain)), "dice": ""}]
+        first = metrics["titles"][metrics["channels"][0]]
+        panels = [{"title": first, "image": _encode(paint_slice(plain)), "score": ""}]
         for name, maps in slices.labels.items():
             image = _encode(paint_slice(plain, maps[index]))
-            dice = _find_dice(metrics["networks"].get(name, {}), case)
-            panels.append({"title": WHO[name], "image": image, "dice": dice})
+            score = _find_score(metrics["networks"].get(name, {}), case)
+            panels.append({"title": WHO[name], "image": image, "score": score})
         gallery.append({"case": case, "panels": panels})
     return gallery
 
@@ -91,10 +101,10 @@ def _encode(picture: Image) -> str:
     return b64encode(file.getvalue()).decode()
 
 
-def _find_dice(network: Mapping[str, Any], case: str) -> str:
+def _find_score(network: Mapping[str, Any], case: str) -> str:
     for measured in network.get("cases", ()):
         if measured["case"] == case:
-            scores = [f"{key} {format_dice(measured[key])}" for key in measured if key != "case"]
+            scores = [f"{key} {format_score(measured[key])}" for key in measured if key != "case"]
             return ", ".join(scores)
     return ""
 
@@ -106,15 +116,15 @@ def _list_curves(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
         for key, title in NETWORKS.items()
         if networks.get(key, {}).get("history")  # a given teacher was trained elsewhere
     ]
-    return [{"title": "Validation Dice", "svg": draw_dice(metrics)}, *losses]
+    return [{"title": f"Validation {metrics['metric']}", "svg": draw_scores(metrics)}, *losses]
 
 
 def _list_case_headers(metrics: Mapping[str, Any]) -> list[str]:
     return [
-        f"{key} {region}"
+        f"{key} {output}"
         for key in NETWORKS
         if key in metrics["networks"]
-        for region in metrics["regions"]
+        for output in metrics["outputs"]
     ]
 
 
@@ -122,6 +132,6 @@ def _list_cases(metrics: Mapping[str, Any]) -> list[list[str]]:
     measured = [metrics["networks"][key]["cases"] for key in NETWORKS if key in metrics["networks"]]
     return [
         [same[0]["case"]]
-        + [format_dice(case[region]) for case in same for region in metrics["regions"]]
+        + [format_score(case[output]) for case in same for output in metrics["outputs"]]
         for same in zip(*measured, strict=True)
     ]

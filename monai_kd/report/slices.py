@@ -1,7 +1,8 @@
 """Slices with what a network, or the truth, says of them."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,14 +11,13 @@ from scipy import ndimage
 Image = NDArray[np.float32]
 
 # Okabe and Ito's colours: apart from one another, and from grey, for colour-blind readers too.
-COLOURS = {1: "#56b4e9", 2: "#f0e442", 4: "#d55e00"}
-TISSUES = {1: "necrotic core", 2: "oedema", 4: "enhancing tumour"}
+COLOURS = ("#56b4e9", "#f0e442", "#d55e00", "#009e73", "#cc79a7", "#0072b2", "#e69f00")
 SIDE = 320  # pixels; smaller slices are enlarged to about this
-MARGIN = 3  # voxels around the brain
+MARGIN = 3  # voxels around what is there
 
 
 class Slices(NamedTuple):
-    """K slices: names, T1ce (K H W, 0 to 1) and label maps (K H W, 0 1 2 4) by who made them."""
+    """K slices: names, the first channel (K H W, 0 to 1), outputs by number (K H W) by network."""
 
     cases: list[str]
     background: Image
@@ -25,7 +25,7 @@ class Slices(NamedTuple):
 
 
 def read_slices(path: Path) -> Slices:
-    """Return the slices of `slices.npz`, cut to the box that holds the brain in all of them."""
+    """Return the slices of `slices.npz`, cut to the box that holds all of them."""
     with np.load(path, allow_pickle=False) as saved:
         background = saved["background"]
         names = [key for key in ("truth", "teacher", "student", "twin") if key in saved]
@@ -41,7 +41,8 @@ def paint_slice(background: Image, label: NDArray[np.uint8] | None = None) -> Im
     picture = np.repeat(grey[..., None], 3, axis=-1)
     if label is None:
         return picture
-    for value, colour in COLOURS.items():
+    for value in np.unique(label[label > 0]):
+        colour = choose_colour(value)
         alone = np.equal(label, value).astype(np.float32)
         mask = ndimage.zoom(alone, factor, order=1) > 0.5
         rim = mask & ~ndimage.binary_erosion(mask, iterations=max(1, factor // 2))
@@ -49,6 +50,17 @@ def paint_slice(background: Image, label: NDArray[np.uint8] | None = None) -> Im
         picture[mask] = 0.62 * picture[mask] + 0.38 * ink
         picture[rim] = ink
     return picture
+
+
+def choose_colour(number: int) -> str:
+    """The colour of an output by its number, from 1."""
+    return COLOURS[(int(number) - 1) % len(COLOURS)]
+
+
+def list_legend(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The colour of each output, and what it is called."""
+    names = [metrics["titles"][name] for name in metrics["outputs"]]
+    return [(choose_colour(number), name) for number, name in enumerate(names, start=1)]
 
 
 def _box_of(brightest: Image) -> tuple[slice, slice]:

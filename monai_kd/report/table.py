@@ -1,4 +1,4 @@
-"""The table of a run: Dice, size and speed of teacher, student and twin."""
+"""The table of a run: scores, size and speed of teacher, student and twin."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from monai_kd.report.words import NETWORKS, format_count, format_dice, format_ratio
+from monai_kd.report.words import NETWORKS, format_count, format_ratio, format_score
 
 COSTS = ("params", "size", "MACs", "CPU ms", "speed")
 
@@ -14,13 +14,13 @@ COSTS = ("params", "size", "MACs", "CPU ms", "speed")
 def make_table(metrics: Mapping[str, Any]) -> Table:
     """Return the comparison as a table for the terminal."""
     table = Table(
-        title="Dice on the test cases, and cost",
+        title=f"{metrics['metric']} on the test cases, and cost",
         caption="size and speed: against the teacher; twin: the student trained without teacher",
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
     table.add_column("", no_wrap=True)
-    for header in [*metrics["regions"], "mean", *COSTS]:
+    for header in [*metrics["outputs"], "mean", *COSTS]:
         table.add_column(header, justify="right", no_wrap=True)
     for key, *cells in list_rows(metrics):
         table.add_row(NETWORKS[key].partition(" ")[0], *cells)
@@ -28,12 +28,12 @@ def make_table(metrics: Mapping[str, Any]) -> Table:
 
 
 def list_rows(metrics: Mapping[str, Any]) -> list[list[str]]:
-    """Return a row per network, the teacher first: key, Dice by region and mean, COSTS."""
+    """Return a row per network, the teacher first: key, score by output and mean, COSTS."""
     networks = metrics["networks"]
-    columns = [*metrics["regions"], "mean"]
+    columns = [*metrics["outputs"], "mean"]
     return [
         [key]
-        + [format_dice(networks[key]["dice"].get(column)) for column in columns]
+        + [format_score(networks[key]["score"].get(column)) for column in columns]
         + _format_costs(networks[key], networks["teacher"])
         for key in NETWORKS
         if key in networks

@@ -9,13 +9,14 @@ ABSENT = "–"  # noqa: RUF001  (a dash for a reader, not an operator)
 
 def format_verdict(metrics: Mapping[str, Any]) -> str:
     """Return whether distillation was ahead of the twin in this run, without claiming more."""
-    student, twin = (metrics["networks"][key]["dice"].get("mean") for key in ("student", "twin"))
+    student, twin = (metrics["networks"][key]["score"].get("mean") for key in ("student", "twin"))
+    metric = f"mean {metrics['metric']}"
     if student is None or twin is None:
-        return "The mean Dice was not measured, so this run says nothing about distillation."
+        return f"The {metric} was not measured, so this run says nothing about distillation."
     gain = round(student, 3) - round(twin, 3)
     outcome, evidence = _weigh(gain)
     return (
-        f"In this one run the student with distillation reached mean Dice {student:.3f}, "
+        f"In this one run the student with distillation reached {metric} {student:.3f}, "
         f"the twin without {twin:.3f}: {outcome}. "
         f"One run with one seed is not evidence of {evidence}."
     )
@@ -29,9 +30,9 @@ def _weigh(gain: float) -> tuple[str, str]:
     return f"distillation was behind by {-gain:.3f}", "a loss"
 
 
-def format_dice(dice: float | None) -> str:
-    """Return a Dice coefficient with three decimals, or a dash where none was measured."""
-    return ABSENT if dice is None else f"{dice:.3f}"
+def format_score(score: float | None) -> str:
+    """Return a score with three decimals, or a dash where none was measured."""
+    return ABSENT if score is None else f"{score:.3f}"
 
 
 def format_count(count: float) -> str:

@@ -6,7 +6,7 @@ import torch
 from data_prep import voxelise_cases, write_datalist, write_phantoms
 from data_prep.datalist import Split
 from data_prep.phantom import LAYOUTS
-from monai_kd.data import LabelToRegionsd, LoadVoxelsd, check_fit, read_datalist, read_regions
+from monai_kd.data import LabelToRegionsd, LoadVoxelsd, read_datalist, read_dataset, read_task
 
 REGIONS = ("TC", "WT", "ET")
 MODALITIES = ("t1ce", "t1", "t2", "flair")
@@ -23,9 +23,10 @@ def read_layout(tmp_path_factory):
         voxels = voxelise_cases(cases, voxels_root=folder, labels=labels, workers=1)
         split = Split(test_fraction=0.0, folds=2)
         listed = write_datalist(voxels, output_file=folder / "dataset.json", split=split)
-        check_fit(listed, MODALITIES, REGIONS)
+        task = read_task(read_dataset(listed)["task"])
+        assert (task.channels, tuple(task.outputs)) == (MODALITIES, REGIONS)
         parts = [read_datalist(listed, part=part)[0] for part in ("training", "validation")]
-        cut = LabelToRegionsd("label", read_regions(listed))
+        cut = LabelToRegionsd("label", task.outputs)
         loaded = [cut(LoadVoxelsd(["image", "label"])(record)) for record in parts]
         return sorted(loaded, key=lambda case: case["case"])
 

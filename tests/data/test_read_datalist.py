@@ -5,12 +5,14 @@ import pytest
 
 from monai_kd.data import (
     DatalistError,
-    check_fit,
+    check_task,
     count_cases,
     read_datalist,
-    read_regions,
+    read_dataset,
+    read_task,
     read_training_cases,
 )
+from monai_kd.outputs import Task
 
 NAMES = ("t1ce", "t1", "t2", "flair")
 
@@ -57,21 +59,25 @@ def test_an_unknown_part_names_the_known_ones(dataset_file):
         read_datalist(dataset_file, part="train")
 
 
-def test_regions_keep_their_order(dataset_file):
-    assert list(read_regions(dataset_file).items()) == [
-        ("TC", [1, 4]), ("WT", [1, 2, 4]), ("ET", [4])
-    ]  # fmt: skip
+def test_the_task_is_what_the_list_states(dataset_file):
+    outputs = {"TC": (1, 4), "WT": (1, 2, 4), "ET": (4,)}
+    found = read_task(read_dataset(dataset_file)["task"])
+    assert found == Task("regions", 3, NAMES, outputs)
+    assert list(found.outputs) == list(outputs)
+    check_task(dataset_file, found)
 
 
-def test_the_phantoms_fit_the_main_configuration(dataset_file):
-    check_fit(dataset_file, NAMES, ("TC", "WT", "ET"))
+def test_a_list_for_another_task_is_refused_by_name(dataset_file):
+    task = read_task(read_dataset(dataset_file)["task"])
+    with pytest.raises(DatalistError, match=r"has the outputs TC, WT, ET; this run is for liver"):
+        check_task(dataset_file, task._replace(outputs={"liver": (1,)}))
+    with pytest.raises(DatalistError, match="has the channels t1ce, t1, t2, flair"):
+        check_task(dataset_file, task._replace(channels=("ct",)))
 
 
-def test_a_data_set_of_other_regions_or_modalities_is_refused_by_name(dataset_file):
-    with pytest.raises(DatalistError, match=r"has the regions TC, WT, ET; .* is for liver"):
-        check_fit(dataset_file, NAMES, ("liver",))
-    with pytest.raises(DatalistError, match="has the modalities t1ce, t1, t2, flair"):
-        check_fit(dataset_file, ("ct",), ("TC", "WT", "ET"))
+def test_labels_that_nothing_explains_are_refused():
+    with pytest.raises(DatalistError, match="give --labels"):
+        read_task(None)
 
 
 def test_hidden_labels_are_spread_and_every_case_stays(dataset_file):

@@ -37,7 +37,7 @@ def make_distillation(
     items=None,
     soft_label=1.0,
     weighing=None,
-    teacher_dice=0.9,
+    teacher_score=0.9,
     epochs=1,
     batch_size=3,
 ):
@@ -49,10 +49,10 @@ def make_distillation(
         "soft_label": BalancedSoftLabelTerm(weight=soft_label),
     }
     loss = DistillationLoss(terms, weighing=weighing)
-    history = History(loss, validator=NEVER_VALIDATED, regions=("TC", "WT", "ET"))
+    history = History(loss, validator=NEVER_VALIDATED, outputs=REGIONS)
     teacher_history = folder / "history.json"
-    if teacher_dice is not None:
-        records = [{"dice": {"mean": dice}} for dice in (0.0, teacher_dice)] + [{"dice": None}]
+    if teacher_score is not None:
+        records = [{"score": {"mean": score}} for score in (0.0, teacher_score)] + [{"score": None}]
         teacher_history.write_text(json.dumps({"records": records}))
     dataset = ViewDataset(make_items() if items is None else items, [], seed=0)
     guard = DistillationGuard(history, teacher_history=teacher_history)
@@ -86,7 +86,7 @@ def make_training(tmp_path):
             postprocessing=AsDiscreted(keys="pred", threshold=0.0),
             key_val_metric={"dice": MeanDice(output_transform=from_engine(["pred", "label"]))},
         )
-        history = History(loss, validator=validator, regions=REGIONS)
+        history = History(loss, validator=validator, outputs=REGIONS)
         parts = {"network": network, "optimizer": optimizer}
         checkpoint = EpochCheckpoint(str(folder), network=network, parts=parts, history=history)
         trainer = SupervisedTrainer(

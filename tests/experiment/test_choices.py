@@ -1,19 +1,17 @@
-import json
-
 import pytest
 from torch import nn
 
 from monai_kd.experiment import (
     ExperimentError,
-    check_counts,
-    check_numbers,
-    check_share,
     check_window,
     choose_recipe,
-    describe_data,
     find_multiple,
     read_recipe,
 )
+from monai_kd.experiment.choices import check_count, check_positive, check_share
+from monai_kd.outputs import Task
+
+TASK = Task("regions", 3, ("MRI",), {"left": (1,)})
 
 
 class Divisible(nn.Module):
@@ -35,33 +33,25 @@ def test_an_unknown_recipe_is_named_with_the_nearest():
 @pytest.mark.parametrize("value", [0, -3, 2.5, "abc", True, None])
 def test_a_count_that_is_no_count_is_named(value):
     with pytest.raises(ExperimentError, match="max_epochs is"):
-        check_counts({"val_interval": 1, "max_epochs": value}, least=1)
+        check_count("max_epochs", value, least=1)
 
 
 @pytest.mark.parametrize("value", [-0.1, 0, "x", float("nan"), float("inf"), False])
 def test_a_number_that_is_no_number_is_named(value):
     with pytest.raises(ExperimentError, match="learning_rate is"):
-        check_numbers({"temperature": 1, "learning_rate": value}, zero=False)
+        check_positive("learning_rate", value)
 
 
 @pytest.mark.parametrize("window", [50, [48, 48], [48, 48, 50], [0, 16, 16], "48"])
 def test_a_window_that_the_networks_cannot_take_is_named(window):
-    with pytest.raises(ExperimentError, match="three multiples of 16"):
-        check_window(window, network=Divisible())
+    with pytest.raises(ExperimentError, match="expected 3 multiples of 16"):
+        check_window(window, network=Divisible(), task=TASK)
 
 
 def test_sound_settings_pass():
-    check_counts({"max_epochs": 3, "seed": 0}, least=0)
-    check_numbers({"soft_label": 0, "temperature": 2.0}, zero=True)
-    check_window([48, 64, 32], network=Divisible())
-
-
-@pytest.mark.parametrize(("origin", "words"), [("phantoms", "made-up"), ("scans", "layout BIDS")])
-def test_a_model_card_tells_phantoms_from_scans(tmp_path, origin, words):
-    (tmp_path / "dataset.json").write_text(json.dumps({"origin": origin, "layout": "BIDS"}))
-    described = describe_data(tmp_path / "dataset.json", cases={"training": 2, "unlabelled": 8})
-    assert words in described
-    assert "2 training, 8 unlabelled" in described
+    check_count("seed", 0, least=0)
+    check_positive("learning_rate", 0.1)
+    check_window([48, 64, 32], network=Divisible(), task=TASK)
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.5, "half", True, float("nan")])
@@ -77,7 +67,13 @@ def test_the_ends_of_a_share_are_allowed():
     check_share("modality_dropout", 1.0)
 
 
+def test_an_image_of_two_dimensions_takes_two_edges():
+    check_window([48, 64], network=Divisible(), task=TASK._replace(spatial_dims=2))
+    with pytest.raises(ExperimentError, match="expected 2 multiples of 16"):
+        check_window([48, 64, 32], network=Divisible(), task=TASK._replace(spatial_dims=2))
+
+
 def test_a_network_that_tells_no_multiple_takes_what_divides_its_window():
-    check_window([96, 64, 32], network=nn.Identity())
+    check_window([96, 64, 32], network=nn.Identity(), task=TASK)
     assert find_multiple(nn.Identity(), [96, 64, 32]) == 32
     assert find_multiple(Divisible(), [96, 64, 32]) == 16

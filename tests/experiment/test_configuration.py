@@ -84,7 +84,7 @@ def test_keys_that_only_an_overlay_reads_are_known(start, tmp_path):
     (tmp_path / "overlay.yaml").write_text("max_epochs: '@teacher_epochs'\n")
     stage = {
         "_target_": "monai_kd.experiment.Stage",
-        "overlay": str(tmp_path / "overlay.yaml"),
+        "overlays": [str(tmp_path / "overlay.yaml")],
         "config_file": "",
         "meta_file": "",
         "folder": "",
@@ -132,7 +132,7 @@ def test_hash_does_not_depend_on_the_order_of_keys(tmp_path):
     for name in ("a", "b"):
         (tmp_path / f"{name}.yaml").write_text(f"epochs: {len(config)}\n")
         overlay = str(tmp_path / f"{name}.yaml")
-        config[name] = {"_target_": "monai_kd.experiment.Stage", "overlay": overlay}
+        config[name] = {"_target_": "monai_kd.experiment.Stage", "overlays": [overlay]}
     assert hash_settings(dict(reversed(config.items()))) == hash_settings(config)
 
 

@@ -81,7 +81,7 @@ def test_last_weights_are_kept_where_no_epoch_was_validated(make_training):
     training = make_training(1)
     training.history.validator.run = lambda _epoch: None
     training.trainer.run()
-    assert training.checkpoint.best_dice == -math.inf
+    assert training.checkpoint.best_score == -math.inf
     assert (training.folder / "model.pt").is_file()
 
 

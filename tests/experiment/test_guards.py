@@ -99,17 +99,20 @@ def test_finding_nothing_is_right_at_first_or_where_there_is_nothing(warnings_of
 
 
 @pytest.mark.parametrize(
-    ("dice", "expected"),
-    [(0.0, "the teacher validated at Dice 0"), (None, "nobody knows how good the teacher is")],
+    ("score", "expected"),
+    [
+        (0.0, "the teacher validated at a score of 0"),
+        (None, "nobody knows how good the teacher is"),
+    ],
 )
-def test_a_teacher_that_cannot_teach_is_told(warnings_of, dice, expected):
-    (message,) = warnings_of(teacher_dice=dice)
+def test_a_teacher_that_cannot_teach_is_told(warnings_of, score, expected):
+    (message,) = warnings_of(teacher_score=score)
     assert expected in message
 
 
 def test_a_teacher_worse_than_its_student_is_told(warnings_of):
     def validate(_network, history):
-        history.records.append({"dice": {"mean": 0.6}})
+        history.records.append({"score": {"mean": 0.6}})
 
-    (message,) = warnings_of(validate, teacher_dice=0.5)
-    assert "the student's validated Dice 0.600 is above the teacher's 0.500" in message
+    (message,) = warnings_of(validate, teacher_score=0.5)
+    assert "the student's validated score 0.600 is above the teacher's 0.500" in message

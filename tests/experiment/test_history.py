@@ -2,16 +2,16 @@ import pytest
 import torch
 from ignite.engine import Events
 
-from monai_kd.experiment.history import summarise_dice
+from monai_kd.experiment.history import summarise_scores
 from tests.experiment.conftest import make_distillation
 
 
-def test_record_holds_loss_terms_dice_and_seconds(make_training):
+def test_record_holds_loss_terms_score_and_seconds(make_training):
     training = make_training(1)
     training.trainer.run()
     (record,) = training.history.records
     assert record["loss"]["total"] == pytest.approx(record["loss"]["supervised"])
-    assert set(record["dice"]) == {"TC", "WT", "ET", "mean"}
+    assert set(record["score"]) == {"TC", "WT", "ET", "mean"}
     assert record["seconds"] > 0
 
 
@@ -32,14 +32,14 @@ def test_a_term_is_averaged_over_the_iterations_that_computed_it(tmp_path):
     assert second["soft_label"] == pytest.approx(heard[4].item())
 
 
-def test_last_dice_skips_epochs_without_validation(make_training):
+def test_last_score_skips_epochs_without_validation(make_training):
     history = make_training(1).history
-    history.records = [{"dice": {"mean": 0.5}}, {"dice": None}]
-    assert history.last_dice() == {"mean": 0.5}
+    history.records = [{"score": {"mean": 0.5}}, {"score": None}]
+    assert history.last_score() == {"mean": 0.5}
 
 
 def test_a_region_absent_from_the_truth_does_not_count():
     nan = float("nan")
     details = torch.tensor([[0.5, 1.0, nan], [1.0, 1.0, nan]])
-    summary = summarise_dice(details, regions=("TC", "WT", "ET"))
+    summary = summarise_scores(details, outputs=("TC", "WT", "ET"))
     assert summary == {"TC": 0.75, "WT": 1.0, "ET": None, "mean": 0.875}

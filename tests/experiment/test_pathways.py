@@ -13,9 +13,15 @@ PHANTOM = ConfigParser.load_config_file(ROOT / "bundles/recipes.yaml")["phantom"
 PATHWAYS = sorted((ROOT / "bundles/pathways").glob("*.yaml"))
 CHECKS = [
     "$experiment.check_configuration()",
-    "$experiment.check_distillation(@probe, @regions, exclusive=@exclusive)",
+    "$experiment.check_distillation(@probe, task=@task)",
 ]
 DEFAULT = ConfigParser.load_config_file(ROOT / DISTILL)["loss"]["terms"]
+CLASSES = {
+    "kind": "classes",
+    "spatial_dims": 3,
+    "channels": ["t1ce", "t1", "t2", "flair"],
+    "outputs": {"background": [0], "left": [1], "right": [2]},
+}
 SMALL_TEACHER = {"_target_": "UNet", "spatial_dims": 3, "in_channels": 4, "out_channels": 4}
 SMALL_TEACHER |= {"channels": [4, 4], "strides": [2]}
 TINY = {
@@ -55,7 +61,7 @@ def start(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("overlay", PATHWAYS, ids=lambda path: path.stem)
 def test_a_pathway_alone_teaches_the_student_and_its_projectors(start, overlay):
-    others = {f"loss#terms#{name}#weight": 0.0 for name in DEFAULT if name not in added(overlay)}
+    others = {"supervised#weight": 0.0, "loss#terms#boundary#weight": 0.0}
     parser = start(overlay, **others)
     loss, distiller = parser.get_parsed_content("loss"), parser.get_parsed_content("distiller")
     torch.manual_seed(0)
@@ -74,7 +80,7 @@ def test_a_pathway_alone_teaches_the_student_and_its_projectors(start, overlay):
 
 def test_every_pathway_but_nested_compares_exclusive_classes_too(start):
     overlays = [path for path in PATHWAYS if path.stem != "nested"]
-    parser = start(*overlays, initialize=CHECKS, exclusive=True)
+    parser = start(*overlays, initialize=CHECKS, stated=CLASSES)
     loss, distiller = parser.get_parsed_content("loss"), parser.get_parsed_content("distiller")
     torch.manual_seed(0)
     label = torch.randint(0, 3, (2, 1, 32, 32, 32)).float()

@@ -53,5 +53,6 @@ def test_failing_training_takes_the_bar_away_and_stays_an_error(make_training):
 
 
 def test_a_region_without_cases_is_shown_as_a_dash():
-    line = describe(3, 40, {"total": 1.0, "supervised": 1.0}, {"TC": 0.5, "ET": None})
+    loss = {"total": 1.0, "supervised": 1.0}
+    line = describe((3, 40), loss, score={"TC": 0.5, "ET": None})
     assert line == "epoch  3/40  loss 1.000 (supervised 1.000)  Dice TC 0.500 ET -"

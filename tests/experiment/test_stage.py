@@ -20,7 +20,7 @@ def stage(tmp_path):
         (tmp_path / "overlay.yaml").write_text("title: teacher")
         (tmp_path / "dataset.json").write_text(json.dumps({"sha256": data}))
         return Stage(
-            str(tmp_path / "overlay.yaml"),
+            [str(tmp_path / "overlay.yaml")],
             config_file=str(tmp_path / "run.yaml"),
             meta_file="",
             folder=str(tmp_path / "teacher-{hash}"),

@@ -1,6 +1,5 @@
 """A run's student and measurements, made up, and the bundle that is packed from them."""
 
-import json
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -12,9 +11,11 @@ import torch
 
 from monai_kd.export import pack_bundle
 from monai_kd.networks import EfficientNetStudent
+from tests.made_up_run import write_facts
 
 BUNDLES = Path(__file__).parents[2] / "bundles"
 AUTHORED = ("inference.yaml", "preprocessing.yaml", "metadata.json", "logging.conf")
+KINDS = ("regions.yaml", "classes.yaml", "windows.yaml")
 Pack = Callable[..., Path]
 
 
@@ -22,23 +23,17 @@ Pack = Callable[..., Path]
 def parts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Everything that `pack_bundle` takes besides the folder to write."""
     folder = tmp_path_factory.mktemp("run")
-    (folder / "bundles").mkdir()
-    for name in AUTHORED:
+    (folder / "bundles" / "tasks").mkdir(parents=True)
+    for name in (*AUTHORED, *(f"tasks/{kind}" for kind in KINDS)):
         shutil.copyfile(BUNDLES / name, folder / "bundles" / name)
     (folder / "LICENSE").write_text("Apache License, Version 2.0\n")
-    dice = {"TC": 0.81, "WT": 0.9, "ET": None, "mean": 0.855}
-    network = {"dice": dice, "parameters": 250_000, "cpu_ms_per_volume": 200.0}
-    networks = dict.fromkeys(("teacher", "student", "twin"), network)
-    metrics = {"regions": ["TC", "WT", "ET"], "networks": networks}
-    (folder / "metrics.json").write_text(json.dumps(metrics))
     torch.save(make_weights(), folder / "model.pt")
     return {
         "network_config": {"_target_": "monai_kd.networks.EfficientNetStudent"},
         "checkpoint": folder / "model.pt",
         "window": [32, 32, 32],
         "divisor": 32,
-        "metrics_file": folder / "metrics.json",
-        "data_note": "two made-up cases",
+        **write_facts(folder),
         "sources": folder / "bundles",
     }
 

@@ -46,9 +46,7 @@ def test_a_target_that_does_not_exist_is_refused_by_name(tmp_path: Path) -> None
 
 def test_an_expression_that_needs_us_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="write it as a _target_"):
-        vendor_targets(
-            {"device": "$monai_kd.inference.transforms.choose_device()"}, scripts=tmp_path
-        )
+        vendor_targets({"device": "$monai_kd.inference.choose_device()"}, scripts=tmp_path)
 
 
 def test_packages_are_those_that_the_files_import(tmp_path: Path) -> None:

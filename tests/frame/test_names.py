@@ -14,8 +14,7 @@ NAMES = {
     "organs": "brain skull breast liver spleen kidney pancreas prostate lung hippocampus",
     "data sets": "brats msd decathlon synapse busi figshare acdc",
 }
-UNDONE = {"data", "experiment", "export", "report"}  # rooms that still know one task alone
-ROOMS = sorted({path.name for path in (ROOT / "monai_kd").glob("[!_]*")} - UNDONE)
+ROOMS = sorted(path.name for path in (ROOT / "monai_kd").glob("[!_]*"))
 PARTS = re.compile(r"BraTS|[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z0-9]+")
 
 

@@ -1,6 +1,5 @@
 """A bundle with random weights, packed as a trained one would be, and phantoms to segment."""
 
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,6 +20,7 @@ from monai_kd.inference.segmenting.preparation import prepare_image
 from monai_kd.inference.student import Student, read_student
 from monai_kd.networks import EfficientNetStudent
 from tests.damage.command import copy_case
+from tests.made_up_run import write_facts
 
 ROOT = Path(__file__).parents[2]
 WINDOW = [48, 60, 56]  # the box of the first phantom's brain, padded
@@ -32,20 +32,14 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
     definition = {"_target_": "monai_kd.networks.EfficientNetStudent", "stages": STAGES}
     torch.save(make_weights(), folder / "model.pt")
-    dice = {"TC": 0.8, "WT": 0.9, "ET": 0.7, "mean": 0.8}
-    network = {"dice": dice, "parameters": 10_000, "cpu_ms_per_volume": 10.0}
-    networks = dict.fromkeys(("teacher", "student", "twin"), network)
-    metrics = {"regions": ["TC", "WT", "ET"], "networks": networks}
-    (folder / "metrics.json").write_text(json.dumps(metrics))
     return pack_bundle(
         folder / "student",
         network_config=definition,
         checkpoint=folder / "model.pt",
         window=WINDOW,
         divisor=4,
-        metrics_file=folder / "metrics.json",
-        data_note="nothing",
         sources=ROOT / "bundles",
+        **write_facts(folder),
     )
 
 

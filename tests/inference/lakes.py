@@ -1,7 +1,6 @@
 """A student of another task: one channel, exclusive classes; and small scans for it."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +8,14 @@ import nibabel
 import numpy as np
 import torch
 
-from monai_kd.export import write_onnx
+from data_prep.schemes import declare_classes
+from monai_kd.export import pack_bundle
 from monai_kd.networks import EfficientNetStudent
+from tests.made_up_run import describe_dataset, write_facts
 
-CHANNEL, CLASSES = "MRI", {"Background": 0, "Anterior": 2, "Posterior": 5}
+ROOT = Path(__file__).parents[2]
+
+CHANNEL, CLASSES = "MRI", {"background": 0, "Anterior": 2, "Posterior": 5}
 SHAPE = (35, 51, 36)
 DEFINITION: dict[str, Any] = {
     "in_channels": 1,
@@ -21,47 +24,26 @@ DEFINITION: dict[str, Any] = {
 }
 
 
-def make_bundle(tumour_bundle: Path, folder: Path) -> Path:
-    """The bundle of a tumour's student, told to be one of two classes; its weights are random."""
-    shutil.copytree(tumour_bundle, folder)
-    for name, change in (("metadata", _describe), ("inference", _configure)):
-        file = folder / "configs" / f"{name}.json"
-        content = json.loads(file.read_text())
-        change(content)
-        file.write_text(json.dumps(content))
+def make_bundle(folder: Path) -> Path:
+    """The bundle of a student of two classes, packed as a run does it; its weights are random."""
+    (folder / "run").mkdir(parents=True)
     torch.manual_seed(0)
     network = EfficientNetStudent(**DEFINITION)
     network(torch.randn(2, 1, 32, 32, 32))  # batch norm has statistics of its own
     weights = {k: torch.zeros(3) if v.shape == (3,) else v for k, v in network.state_dict().items()}
-    network.load_state_dict(weights)
-    torch.save(weights, folder / "models" / "model.pt")
-    image = torch.zeros(1, 1, 8, 8, 8)
-    write_onnx(network.eval(), folder / "models" / "model.onnx", image=image)
-    return folder
-
-
-def _describe(metadata: dict[str, Any]) -> None:
-    tensors = metadata["network_data_format"]
-    metadata["output_kind"] = "classes"
-    tensors["inputs"]["image"] |= {"num_channels": 1, "channel_def": {"0": CHANNEL}}
-    names = {str(index): name for index, name in enumerate(CLASSES)}
-    tensors["outputs"]["pred"] |= {"num_channels": 3, "channel_def": names}
-    values = {str(value): name for name, value in CLASSES.items()}
-    tensors["post_processed_outputs"]["pred"] |= {"channel_def": values}
-
-
-def _configure(config: dict[str, Any]) -> None:
-    config["network_def"] |= DEFINITION
-    config["preprocessing"]["transforms"][1]["channels"] = [CHANNEL]
-    steps = config["postprocessing"]["transforms"]
-    steps[0] = {"_target_": "Activationsd", "keys": "pred", "softmax": True}
-    steps[2:4] = [
-        {
-            "_target_": "scripts.outputs_to_label.ClassesToLabeld",
-            "keys": "pred",
-            "outputs": {name: [value] for name, value in CLASSES.items()},
-        }
-    ]
+    torch.save(weights, folder / "run" / "model.pt")
+    facts = write_facts(folder / "run")
+    scheme = declare_classes({value: name for name, value in CLASSES.items() if value})
+    facts["dataset_file"].write_text(json.dumps(describe_dataset((CHANNEL,), scheme)))
+    return pack_bundle(
+        folder / "student",
+        network_config={"_target_": "monai_kd.networks.EfficientNetStudent", **DEFINITION},
+        checkpoint=folder / "run" / "model.pt",
+        window=[32, 32, 32],
+        divisor=4,
+        sources=ROOT / "bundles",
+        **facts,
+    )
 
 
 def write_scan(path: Path, seed: int = 0, affine: np.ndarray | None = None) -> Path:

@@ -22,8 +22,8 @@ TURN = np.array([[0.96, -0.28, 0, 0], [0.28, 0.96, 0, 0], [0, 0, 1.2, 0], [0, 0,
 
 
 @pytest.fixture(scope="module")
-def lake_bundle(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return lakes.make_bundle(bundle, tmp_path_factory.mktemp("lakes") / "student")
+def lake_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return lakes.make_bundle(tmp_path_factory.mktemp("lakes"))
 
 
 @pytest.fixture(scope="module")
@@ -181,8 +181,8 @@ def test_labels_of_another_task_calibrate_nothing(lake_bundle, scans, capsys):
         ({"output_kind": "classification"}, "monai-kd: a student of classification in 3D"),
     ],
 )
-def test_an_unknown_kind_and_one_without_masks_are_refused(bundle, tmp_path, change, words, capsys):
-    own = lakes.make_bundle(bundle, tmp_path / "own")
+def test_an_unknown_kind_and_one_without_masks_are_refused(tmp_path, change, words, capsys):
+    own = lakes.make_bundle(tmp_path / "own")
     file = own / "configs" / "metadata.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | change))
     assert cli.main(["predict", ".", "-o", str(tmp_path / "out"), "--bundle", str(own)]) == 2

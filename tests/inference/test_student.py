@@ -101,7 +101,7 @@ FAULTS: dict[str, tuple[str, Callable[[dict[str, Any]], object], str]] = {
     "regions": (
         "metadata",
         lambda m: outputs_of(m).update(channel_def={"0": "Liver"}, num_channels=1),
-        "its region Liver is in none of its labels Necrotic core",
+        "its region Liver is in none of its labels necrotic core",
     ),
 }
 

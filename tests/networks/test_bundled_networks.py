@@ -4,7 +4,7 @@ from monai.bundle import ConfigParser
 from monai_kd.experiment.configuration import hash_settings
 from monai_kd.networks import ConvTeacher, HybridTeacher, MultiScaleFusion, PlainFusion
 
-FILES = ["bundles/distill.yaml", "bundles/teacher.yaml"]
+FILES = ["bundles/distill.yaml", "bundles/stage.yaml", "bundles/teacher.yaml"]
 
 
 def teacher_stage(teacher: str) -> ConfigParser:

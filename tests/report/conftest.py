@@ -42,7 +42,7 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def write_run(folder: Path) -> Path:
     label = np.zeros((2, 24, 20), np.uint8)
-    label[:, 6:18, 5:15], label[:, 8:14, 7:12], label[:, 10:12, 8:10] = 2, 4, 1
+    label[:, 6:18, 5:15], label[:, 8:14, 7:12], label[:, 10:12, 8:10] = 2, 3, 1
     background = np.where(label > 0, 0.8, 0.4).astype(np.float32)
     background[:, :3] = 0.0
     drawn = dict.fromkeys(("truth", "teacher", "student", "twin"), label)
@@ -59,22 +59,24 @@ def make_metrics() -> dict[str, Any]:
         "student": make_network(0.8, parameters=250_000, milliseconds=200.0),
         "twin": make_network(0.75, parameters=250_000, milliseconds=200.0),
     }
-    return {"regions": list(REGIONS), "networks": networks}
+    titles = {"t1ce": "T1ce", "TC": "tumour core", "WT": "whole tumour", "ET": "enhancing tumour"}
+    about = {"metric": "Dice", "outputs": list(REGIONS), "channels": ["t1ce"], "titles": titles}
+    return about | {"networks": networks}
 
 
 def make_network(mean: float, *, parameters: int, milliseconds: float) -> dict[str, Any]:
     losses = {"total": 1.2, "supervised": 1.0, "soft_label": 0.2}
-    dice = dict.fromkeys((*REGIONS, "mean"), mean)
+    score = dict.fromkeys((*REGIONS, "mean"), mean)
     return {
-        "dice": dice,
-        "cases": [{"case": "glioma_1", **dice}, {"case": "glioma_2", **dice, "ET": None}],
+        "score": score,
+        "cases": [{"case": "glioma_1", **score}, {"case": "glioma_2", **score, "ET": None}],
         "parameters": parameters,
         "macs": 900_000_000,
         "window": [64, 64, 64],
         "cpu_ms_per_volume": milliseconds,
         "volume_shape": [24, 20, 16],
         "history": [
-            {"epoch": 1, "loss": losses, "dice": None, "seconds": 3.2},
-            {"epoch": 2, "loss": losses, "dice": dice, "seconds": 3.1},
+            {"epoch": 1, "loss": losses, "score": None, "seconds": 3.2},
+            {"epoch": 2, "loss": losses, "score": score, "seconds": 3.1},
         ],
     }

@@ -1,4 +1,4 @@
-from monai_kd.report.curves import draw_dice, draw_losses
+from monai_kd.report.curves import draw_losses, draw_scores
 
 
 def test_a_term_that_comes_later_has_a_curve_of_its_own():
@@ -11,6 +11,6 @@ def test_a_term_that_comes_later_has_a_curve_of_its_own():
 
 def test_a_network_that_was_trained_elsewhere_has_no_curve(metrics):
     metrics["networks"]["teacher"]["history"] = []
-    svg = draw_dice(metrics)
+    svg = draw_scores(metrics)
     assert "Teacher" not in svg
     assert "Student" in svg

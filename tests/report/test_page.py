@@ -62,7 +62,7 @@ def test_page_escapes_what_it_is_given(page: str) -> None:
 def test_page_shows_every_case_network_and_setting(page: str) -> None:
     assert page.count("data:image/png;base64,") == 2 * 5
     assert page.count("<svg") == 1 + 3
-    for words in ("glioma_2", "max_epochs", "c0ffee", "necrotic core", "soft label"):
+    for words in ("glioma_2", "max_epochs", "c0ffee", "TC tumour core", "soft label"):
         assert words in page
 
 
@@ -73,8 +73,8 @@ def test_same_run_gives_the_same_page(page: str, finished_run: Path) -> None:
 def test_page_of_an_unmeasured_run_says_so(run_dir: Path) -> None:
     metrics = json.loads((run_dir / "metrics.json").read_text())
     for network in metrics["networks"].values():
-        network["dice"] = dict.fromkeys(network["dice"])
-        network["history"] = [entry | {"dice": None} for entry in network["history"]]
+        network["score"] = dict.fromkeys(network["score"])
+        network["history"] = [entry | {"score": None} for entry in network["history"]]
     (run_dir / "metrics.json").write_text(json.dumps(metrics))
     assert "says nothing about distillation" in write_report(run_dir).read_text()
 

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from monai_kd.report.words import format_count, format_dice, format_verdict
+from monai_kd.report.words import format_count, format_score, format_verdict
 
 Metrics = dict[str, Any]
 
@@ -15,7 +15,7 @@ def test_verdict_says_how_far_distillation_was_ahead(metrics: Metrics) -> None:
 
 
 def test_verdict_says_how_far_distillation_was_behind(metrics: Metrics) -> None:
-    metrics["networks"]["twin"]["dice"]["mean"] = 0.831
+    metrics["networks"]["twin"]["score"]["mean"] = 0.831
     verdict = format_verdict(metrics)
     assert "behind by 0.031" in verdict
     assert "ahead" not in verdict
@@ -23,7 +23,7 @@ def test_verdict_says_how_far_distillation_was_behind(metrics: Metrics) -> None:
 
 @pytest.mark.parametrize("twin", [0.8, 0.8004, 0.7996])
 def test_verdict_calls_what_rounds_alike_level(metrics: Metrics, twin: float) -> None:
-    metrics["networks"]["twin"]["dice"]["mean"] = twin
+    metrics["networks"]["twin"]["score"]["mean"] = twin
     verdict = format_verdict(metrics)
     assert "level" in verdict
     assert "ahead" not in verdict
@@ -31,13 +31,13 @@ def test_verdict_calls_what_rounds_alike_level(metrics: Metrics, twin: float) ->
 
 
 def test_verdict_claims_nothing_without_a_measurement(metrics: Metrics) -> None:
-    metrics["networks"]["student"]["dice"]["mean"] = None
+    metrics["networks"]["student"]["score"]["mean"] = None
     assert "says nothing" in format_verdict(metrics)
 
 
-def test_absent_dice_is_a_dash_and_never_zero() -> None:
-    assert format_dice(None) == "–"  # noqa: RUF001
-    assert format_dice(0.0) == "0.000"
+def test_an_absent_score_is_a_dash_and_never_zero() -> None:
+    assert format_score(None) == "–"  # noqa: RUF001
+    assert format_score(0.0) == "0.000"
 
 
 @pytest.mark.parametrize(

@@ -26,10 +26,10 @@ CHECKS = ConfigParser.load_config_file(ROOT / "bundles/distill.yaml")["initializ
 DEADLINE_SECONDS = 240
 
 
-def command(runs_dir, **overrides):
+def command(runs_dir, *, small=SMALL | {"window": WINDOW}, **overrides):
     """The README's main command, made small by overrides."""
-    main = {"config_file": "bundles/distill.yaml"}
-    settings = {**main, **SMALL, "window": WINDOW, "runs_dir": runs_dir, **overrides}
+    main = {"config_file": "bundles/distill.yaml", "device": "cpu"}
+    settings = {**main, **small, "runs_dir": runs_dir, **overrides}
     options = [word for key, value in settings.items() for word in (f"--{key}", str(value))]
     return [sys.executable, "-m", "monai.bundle", "run", "training", *options]
 

@@ -61,7 +61,7 @@ def test_every_network_is_scored_on_the_held_back_cases(finished_run):
     assert list(metrics["networks"]) == ["teacher", "student", "twin"]
     for network in metrics["networks"].values():
         assert {case["case"] for case in network["cases"]} == test_cases
-        assert 0 <= network["dice"]["mean"] <= 1
+        assert 0 <= network["score"]["mean"] <= 1
     assert metrics["networks"]["student"]["parameters"] == metrics["networks"]["twin"]["parameters"]
 
 

@@ -19,7 +19,8 @@ from monai_kd.data import (
     RandLoadWindowsd,
     ViewDataset,
     read_datalist,
-    read_regions,
+    read_dataset,
+    read_task,
 )
 from monai_kd.outputs import NetworkOutput
 
@@ -66,7 +67,7 @@ def open_views(dataset_file: Path, task: Task, *, views: int) -> ViewDataset:
     transform = Compose(
         [
             RandLoadWindowsd(KEYS, spatial_size=[WINDOW] * 3, allow_missing_keys=True),
-            LabelToRegionsd("label", regions=read_regions(dataset_file)),
+            LabelToRegionsd("label", regions=read_task(read_dataset(dataset_file)["task"]).outputs),
             *ConfigParser({"light": augmentation}).get_parsed_content("light"),
             ToTensord(KEYS, track_meta=False),
         ]
@@ -94,7 +95,7 @@ def load_cases(dataset_file: Path, part: Any) -> list[tuple[Tensor, Tensor]]:
     transform = Compose(
         [
             LoadVoxelsd(KEYS),
-            LabelToRegionsd("label", regions=read_regions(dataset_file)),
+            LabelToRegionsd("label", regions=read_task(read_dataset(dataset_file)["task"]).outputs),
             ToTensord(KEYS, track_meta=False),
         ]
     )

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from monai_kd.inference.transforms import common_folder, list_cases
+from monai_kd.inference.transforms import check_cases, list_cases
 
 NAMES = ("t1ce.nii.gz", "t1.nii.gz", "t2.nii.gz", "flair.nii.gz")
 
@@ -25,19 +25,12 @@ def test_paths_lists_and_mappings_mean_the_same_case(patients: list[list[str]]) 
 def test_missing_files_are_named_before_any_work(patients: list[list[str]]) -> None:
     Path(patients[1][2]).unlink()
     with pytest.raises(FileNotFoundError, match=r"no such file: .*P2.t2\.nii\.gz;"):
-        list_cases(patients)
+        check_cases(list_cases(patients))
     Path(patients[1][3]).unlink()
     with pytest.raises(FileNotFoundError, match=r"\(and 1 more\)"):
-        list_cases(patients)
+        check_cases(list_cases(patients))
 
 
 def test_an_empty_datalist_is_refused() -> None:
     with pytest.raises(ValueError, match="datalist is empty"):
-        list_cases([])
-
-
-def test_the_common_folder_keeps_equal_names_apart(patients: list[list[str]]) -> None:
-    cases = list_cases(patients)
-    root = Path(common_folder(cases))
-    assert [Path(case["image"][0]).parent.relative_to(root).name for case in cases] == ["P1", "P2"]
-    assert common_folder(cases[:1]) == str(Path(patients[0][0]).parent)
+        check_cases([])
