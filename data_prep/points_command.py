@@ -27,9 +27,11 @@ def add_points(commands: Any) -> None:
         epilog="Exit code: 0 done, 2 the command is wrong or a file cannot be used.",
     )
     parser.add_argument(
-        "input", type=Path, metavar="INPUT", help="a case folder, or with --like a .ply or .npz"
+        "input", type=Path, metavar="INPUT", help="case folder, or with --like a point cloud"
     )
-    parser.add_argument("output", type=Path, metavar="OUT", help=".ply or .npz; --like: a folder")
+    parser.add_argument(
+        "output", type=Path, metavar="OUT", help=".ply or .npz, or with --like a folder"
+    )
     parser.add_argument(
         "--like", type=Path, metavar="SCAN", help="scan or case folder whose grid the voxels get"
     )
