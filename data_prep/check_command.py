@@ -17,19 +17,20 @@ def add_check(commands: Any) -> None:
     """Add `check` to a parser's commands."""
     parser = commands.add_parser(
         "check",
-        help="look for faults in a folder of scans",
-        description="Recognise the layout of a folder of scans, read every file to its last byte, "
-        "and tell what is wrong with which file and how to mend it. Nothing in the folder is "
-        "changed.",
+        help="check a folder of scans",
+        description="Detect the layout of a folder of scans, read every file completely, and "
+        "report each problem with the file and how to fix it. Nothing in the folder is changed.",
         epilog="Exit code: 0 every case can be used, 1 some cases cannot, 2 none can, or the "
         "command is wrong.",
     )
     add_source(parser)
     add_workers(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the findings as JSON")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write them as one HTML page")
     parser.add_argument(
-        "--datalist", type=Path, metavar="FILE", help="list the sound cases in a dataset.json"
+        "--html", type=Path, metavar="FILE", help="write the findings as one HTML page"
+    )
+    parser.add_argument(
+        "--datalist", type=Path, metavar="FILE", help="write a dataset.json of the usable cases"
     )
     parser.set_defaults(run=_check)
 

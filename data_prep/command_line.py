@@ -38,22 +38,24 @@ def run_command(parser: argparse.ArgumentParser, arguments: Sequence[str] | None
 
 def add_source(parser: argparse.ArgumentParser) -> None:
     """Add the folder of scans, and what its names do not tell."""
-    parser.add_argument("folder", type=Path, metavar="DIR", help="the folder of scans")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of scans")
     parser.add_argument(
         "--labels",
         metavar="SCHEME",
-        help=f"what the label values mean, where names do not tell: {', '.join(SCHEMES)}",
+        help=f"meaning of the label values, if it cannot be detected: {', '.join(SCHEMES)}",
     )
     parser.add_argument(
         "--order",
         metavar="M,M,...",
-        help="modalities of files numbered _0000, _0001, ... as in t1,t1ce,t2,flair",
+        help="modalities of files numbered _0000, _0001, ..., e.g. t1,t1ce,t2,flair",
     )
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:
     """Add the number of processes."""
-    parser.add_argument("--workers", type=int, metavar="N", help="processes (one per core)")
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="number of processes (default: one per core)"
+    )
 
 
 def find_source(options: argparse.Namespace) -> Dataset:

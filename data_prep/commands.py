@@ -19,22 +19,22 @@ def add_voxelise(commands: Any) -> None:
     """Add `voxelise` to a parser's commands."""
     parser = commands.add_parser(
         "voxelise",
-        help="bring a folder of scans into the form that training reads",
-        description="Check every case, bring it to one orientation and spacing, cut it to the "
-        "brain, and store it compressed. Cases that fail the check are left out. What is there and "
-        "still true is reused, so an interrupted command is simply given again.",
-        epilog="Exit code: 0 every case is there, 1 some are left out, 2 none can be used.",
+        help="prepare a folder of scans for training",
+        description="Check every case, resample it to one orientation and spacing, crop it to the "
+        "brain, and store it compressed. Cases that fail the check are left out. Finished cases "
+        "are reused; run an interrupted command again to resume.",
+        epilog="Exit code: 0 every case is written, 1 some are left out, 2 none can be used.",
     )
     add_source(parser)
     add_workers(parser)
-    parser.add_argument("output", type=Path, metavar="OUT", help="the folder to write")
+    parser.add_argument("output", type=Path, metavar="OUT", help="folder to write")
     parser.add_argument(
         "--spacing",
         type=float,
         nargs="+",
         default=[1.0],
         metavar="MM",
-        help="voxel size, one number or three; 0 keeps each scan's own (1)",
+        help="voxel size in mm, one number or three; 0 keeps that of each scan (default: 1)",
     )
     parser.set_defaults(run=_voxelise)
 
@@ -43,14 +43,18 @@ def add_phantoms(commands: Any) -> None:
     """Add `phantoms` to a parser's commands."""
     parser = commands.add_parser(
         "phantoms",
-        help="write made-up brains with tumours",
-        description="Write made-up brains with tumours, four modalities and a label per case, in "
-        "any of the layouts that can be read. The same arguments give the same voxels. A complete "
-        "folder is reused, an interrupted one is completed.",
+        help="write synthetic brains with tumours",
+        description="Write synthetic brains with tumours, four modalities and a label per case, in "
+        "any of the supported layouts. The same arguments give the same voxels. A complete folder "
+        "is reused, an interrupted one is completed.",
     )
-    parser.add_argument("folder", metavar="OUT", help="the folder to write, new or interrupted")
+    parser.add_argument("folder", metavar="OUT", help="folder to write (new, or to be completed)")
     parser.add_argument(
-        "--cases", type=int, metavar="N", default=40, help="one in four low grade (%(default)s)"
+        "--cases",
+        type=int,
+        metavar="N",
+        default=40,
+        help="number of cases, one in four low grade (default: %(default)s)",
     )
     parser.add_argument(
         "--size",
@@ -58,27 +62,30 @@ def add_phantoms(commands: Any) -> None:
         nargs="+",
         default=[96],
         metavar="N",
-        help="voxels of 1 mm per side, one number or three (96)",
+        help="size in voxels of 1 mm, one number or three (default: 96)",
     )
     parser.add_argument(
-        "--seed", type=int, metavar="N", default=0, help="seed of all random draws (%(default)s)"
+        "--seed", type=int, metavar="N", default=0, help="random seed (default: %(default)s)"
     )
     parser.add_argument(
-        "--layout", choices=LAYOUTS, default=LAYOUTS[0], help="names and label values (%(default)s)"
+        "--layout",
+        choices=LAYOUTS,
+        default=LAYOUTS[0],
+        help="file names and label values (default: %(default)s)",
     )
     parser.add_argument(
         "--task",
         choices=TASKS,
         default=TASKS[0],
-        help="glioma: a large tumour each; far_context: a ring lesion, labelled unless the other "
-        "hemisphere holds a second (%(default)s)",
+        help="glioma: one large tumour; far_context: a ring lesion, labelled unless the other "
+        "hemisphere has a second one (default: %(default)s)",
     )
     parser.add_argument(
         "--difficulty",
         type=float,
         metavar="X",
         default=1.0,
-        help="factor on how patients' tissues differ and on the noise (%(default)s)",
+        help="factor for tissue variation between cases and for noise (default: %(default)s)",
     )
     add_workers(parser)
     parser.set_defaults(run=_phantoms)

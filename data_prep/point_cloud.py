@@ -66,6 +66,9 @@ def cloud_of_case(
 
 def cloud_of_voxels(case_folder: Path) -> tuple[PointCloud, Grid]:
     """Return a voxelised case as points, and the grid that it lies on."""
+    if not (case_folder / IMAGE).is_file():
+        hint = "; to convert a point cloud, give --like" if case_folder.is_file() else ""
+        raise DatasetError(f"{case_folder} is not a case folder written by `voxelise`{hint}")
     image, described = read_array(case_folder / IMAGE)
     label = case_folder / LABEL_FILE
     _, x, y, z = image.shape
@@ -102,7 +105,10 @@ def write_cloud(path: str | os.PathLike[str], cloud: PointCloud) -> None:
     else:
         columns = np.dtype([(name, "<f8") for name in (*AXES, *cloud.names)])
         vertices = unstructured_to_structured(points, columns)
-        PlyData([PlyElement.describe(vertices, "vertex")], byte_order="<").write(content)
+        try:
+            PlyData([PlyElement.describe(vertices, "vertex")], byte_order="<").write(content)
+        except ValueError as error:
+            raise DatasetError(f"{target}: {error}, which PLY does not allow; use .npz") from error
     write_bytes(target, content.getvalue())
 
 

@@ -167,10 +167,10 @@ def format_page(rows: Sequence[Row], options: argparse.Namespace, seconds: float
             f"## A batch of {options.cases}",
             "",
             f"`python -m tests.acceptance.batch BUNDLE FOLDER`: {options.cases} phantoms of "
-            f"{sizes} voxels in turn, {options.bad} of them spoilt in as many ways. The first run "
-            f"took {seconds:.0f} s; its memory was looked at from outside, every 20 ms.",
+            f"{sizes} voxels in turn, {options.bad} of them damaged in as many ways. The first run "
+            f"took {seconds:.0f} s; its memory was sampled from outside, every 20 ms.",
             "",
-            "| what | measured | as it must be |",
+            "| what | measured | as required |",
             "| --- | --- | --- |",
             *lines,
             "",

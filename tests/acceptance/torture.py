@@ -44,7 +44,7 @@ from tests.damage import CORRUPTIONS, ODDITIES, Corruption, corrupt
 
 CASE, NEIGHBOUR = "BraTS19_PHANTOM_001_1", "BraTS19_PHANTOM_002_1"
 REFUSE, CHECK, HARMLESS = "refused", "to be checked", "harmless"  # what an input should be
-RIGHT, TOLD, UNMENTIONED = "right", "told", "not mentioned"
+RIGHT, REPORTED, UNMENTIONED = "right", "reported", "not mentioned"
 SILENT, TRACEBACK, REFUSED = "silently wrong", "traceback", "harmless, yet not done"
 FEW = 3  # lines
 SAME = 0.9  # Dice
@@ -55,26 +55,27 @@ Pair = tuple[Ran, Ran]
 Spoil = Callable[[Path], object]
 PAGE = """# Damaged and odd inputs: monai-kd and plain MONAI
 
-Made by `python -m tests.acceptance.torture BUNDLE`. Each input is a folder of two phantoms of
-{edge} voxels a side, one of which is spoilt. Left: `monai-kd predict FOLDER`. Right: MONAI {monai}
+Written by `python -m tests.acceptance.torture BUNDLE`. Each input is a folder of two phantoms of
+{edge} voxels a side, one of which is damaged. Left: `monai-kd predict FOLDER`. Right: MONAI {monai}
 with the steps of the zoo's `brats_mri_segmentation` (`LoadImaged`, `NormalizeIntensityd`,
 `SlidingWindowInferer`, `Activationsd`, `AsDiscreted`, `SaveImaged`) by `monai.bundle run` on a list
-of the files. Both have the same network and weights, a process of their own, {memory} GB and
-{seconds} s. Lines are those on standard error, without the {usual} that MONAI always writes.
+of the files. Both have the same network and weights, a process each, {memory} GB and {seconds} s.
+Lines are those on standard error, without the {usual} that MONAI always writes.
 
-*Silently wrong*: exit code 0, no word on this input, and a result that should not be: a mask whose
-Dice with the undamaged case's mask (by the same pipeline) is below 0.9, no mask, or any mask where
-an [error](checks.md) asks for a refusal. *Not mentioned*: the same for what should be looked at,
-where the mask is as without the damage. *Told*: three lines at most, or a CHECK. *Right*: harmless,
-and the mask is as it should be. *Neighbour lost*: the other, sound case has no result.
+*Silently wrong*: exit code 0, no message about this input, and a wrong result: a mask whose Dice
+with the mask of the undamaged case (by the same pipeline) is below 0.9, no mask, or any mask where
+an [error](checks.md) requires a refusal. *Not mentioned*: no message about an input that should be
+checked, but the same mask as without the damage. *Reported*: a message of at most three lines, or a
+CHECK. *Right*: harmless, and the mask is correct. *Neighbour lost*: the other, undamaged case has
+no result.
 
-What is read right by both stands here as well: big-endian, NIfTI-2, names of any script, and all
-that is wrong with labels, which no segmentation reads. What MONAI accepts without a word is often
-as right as before: the counts tell how often. Ours is the stricter one: a bad checksum, or a header
-that says where left is in two ways, is refused although the mask would be the same, and one name
-for two cases ends the run before any work. Of one patient under two names the second is marked,
-if one process has both.
-Phantoms are not patients, and this zoo-style bundle is not the zoo's own: its steps are.
+The list includes inputs that both read correctly: big-endian, NIfTI-2, names in any script, and all
+faults of labels, which segmentation does not read. What MONAI accepts without a message is often
+still correct: the counts show how often. `monai-kd` is stricter: a wrong checksum, or a header with
+two contradicting orientations, is refused although the mask would be the same, and two cases of one
+name stop the run before any work. If one patient is given under two names, the second is marked, if
+one process reads both. Phantoms are not patients, and this bundle has the steps of the zoo's
+bundle, but is not that bundle.
 """
 HEADER = ("input", "should be", "monai-kd predict", "plain MONAI {monai}")
 
@@ -234,7 +235,7 @@ def _rate(code: int, needed: str, dice: float | None, heard: Heard) -> str:
             return REFUSED
         return RIGHT if dice is not None and dice >= SAME else SILENT
     if code or heard.told:
-        return TOLD
+        return REPORTED
     return SILENT if needed == REFUSE or dice is None or dice < SAME else UNMENTIONED
 
 
@@ -265,7 +266,7 @@ def _alone(seen: Seen) -> Seen:
 
 def _count_masks(ran: Ran, faults: Sequence[str]) -> Seen:
     masks = len(list(ran.out.rglob("*_seg.nii.gz")))
-    outcome = RIGHT if (ran.code, masks) == (0, 2) else TOLD if ran.code else SILENT
+    outcome = RIGHT if (ran.code, masks) == (0, 2) else REPORTED if ran.code else SILENT
     first = f", {faults[0]}" if ran.code else ""
     text = f"exit {ran.code}, 2 patients, {masks} masks{first}".replace(f"{ran.out.parent}/", "")
     return Seen(outcome, text, len(faults))

@@ -34,6 +34,7 @@ def test_what_cannot_be_done_is_one_line_and_exit_code_two(tmp_path, capsys):
         ("phantoms", ("OUT", "--cases", "--size", "--seed", "--layout", "--workers")),
         ("check", ("DIR", "--labels", "--order", "--json", "--html", "--datalist", "Exit code")),
         ("voxelise", ("DIR", "OUT", "--labels", "--order", "--spacing", "Exit code")),
+        ("points", ("INPUT", "OUT", "--like SCAN", "Exit code")),
     ],
 )
 def test_help_names_every_option(command, options, capsys):

@@ -40,15 +40,16 @@ def add_calibrate(commands: Any) -> None:
     """Add `calibrate` to a parser's commands."""
     parser = commands.add_parser(
         "calibrate",
-        help="learn from labelled cases how far a student can be trusted",
-        description="Segment labelled cases as `predict` does and write into the bundle how good "
-        "each output is, from every subset of channels that the student takes, and how wide the "
-        f"{LEVEL:.0%} intervals of its volumes must be. The cases must not have trained the "
-        "student; the intervals hold for cases like them. Research use only; not a medical device.",
+        help="measure the accuracy of a student on labelled cases",
+        description="Segment labelled cases as `predict` does and write to the bundle the Dice of "
+        "each output, for every subset of channels that the student accepts, and the width of the "
+        f"{LEVEL:.0%} intervals of its volumes. Use at least {LEAST_CASES} cases that were not "
+        "used for training; the intervals hold for cases like them. Research use only; not a "
+        "medical device.",
     )
     add_source(parser)
     parser.add_argument(
-        "--bundle", type=Path, required=True, metavar="DIR", help="the folder of the student"
+        "--bundle", type=Path, required=True, metavar="DIR", help="bundle of the student"
     )
     parser.add_argument("--quiet", action="store_true", help="report failures only")
     parser.set_defaults(run=_calibrate)

@@ -45,11 +45,11 @@ def add_predict(commands: Any) -> None:
         "predict",
         help="segment scans",
         usage="%(prog)s INPUT... -o OUT --bundle DIR [options]",
-        description="Segment scans by a student: a mask on the grid of each case's own scans, "
-        "volumes, a verdict on the input, and a report that opens offline. Scans are never "
-        "changed, and nothing is sent anywhere. Research use only; not a medical device.",
-        epilog="Exit code: 0 every case is segmented; 1 some are not, or with --strict are to be "
-        "checked; 2 the command is wrong; 3 no case could be segmented; 130 interrupted.",
+        description="Segment scans with a student: each case gets a mask on the grid of its own "
+        "scan, volumes, a verdict on the input, and a report that opens offline. Scans are never "
+        "changed, and nothing is sent over the network. Research use only; not a medical device.",
+        epilog="Exit code: 0 every case is segmented; 1 some are not, or with --strict have the "
+        "verdict CHECK; 2 the command is wrong; 3 no case could be segmented; 130 interrupted.",
     )
     add_options(parser)
     parser.set_defaults(run=_predict, mend="the same command with --continue goes on")

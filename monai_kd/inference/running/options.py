@@ -46,7 +46,7 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="*",
         metavar="INPUT",
-        help="a folder of one case or of many, a file of all channels, or a folder of DICOM",
+        help="folder of one or more cases, 4D file with all channels, or folder of DICOM",
     )
     parser.add_argument(
         "--image",
@@ -54,56 +54,59 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="CHANNEL=FILE",
-        help="a scan of one case, by the name of the student's channel; once for each",
+        help="scan of one case for a channel of the student; repeat for each channel",
     )
     for modality in SEQUENCES:
         parser.add_argument(
             f"--{modality}",
             type=Path,
             metavar="FILE",
-            help=f"the {modality} scan; with a folder of DICOM, its series",
+            help=f"{modality} scan; with a folder of DICOM, its series",
         )
     parser.add_argument(
         "--order",
         metavar="M,M,...",
-        help="channels of numbered files or of a 4D file, as in {}".format(",".join(SEQUENCES)),
+        help="channels of numbered files or of a 4D file, e.g. {}".format(",".join(SEQUENCES)),
     )
     parser.add_argument(
         "--coregister",
         action="store_true",
-        help="register scans that lie apart to the student's first channel",
+        help="register scans that are not aligned to the student's first channel",
     )
     parser.add_argument(
-        "--bundle", type=Path, required=True, metavar="DIR", help="the folder of the student"
+        "--bundle", type=Path, required=True, metavar="DIR", help="bundle of the student"
     )
 
 
 def _add_outputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="OUT", help="the folder for the results"
+        "-o", "--output", type=Path, required=True, metavar="OUT", help="folder for the results"
     )
     parser.add_argument(
         "--labels",
         choices=MASKS,
-        help=f"values of the mask, for students whose labels have these ({MASKS[0]})",
+        help=f"label values of the mask, if the student supports them (default: {MASKS[0]})",
     )
     parser.add_argument(
-        "--probabilities", action="store_true", help="write the probability of each output, too"
+        "--probabilities", action="store_true", help="also write the probability of each output"
     )
     parser.add_argument(
-        "--uncertainty", action="store_true", help="write how undecided the student is, too"
+        "--uncertainty", action="store_true", help="also write a map of the student's uncertainty"
     )
     parser.add_argument(
         "--report",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="write a page for each case",
+        help="write an HTML report for each case (default: yes)",
     )
 
 
 def _add_machine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--runtime", choices=("auto", *RUNTIMES), default="auto", help="what computes (%(default)s)"
+        "--runtime",
+        choices=("auto", *RUNTIMES),
+        default="auto",
+        help="what runs the network (default: %(default)s)",
     )
     parser.add_argument(
         "--threads", type=_count, metavar="N", help="number of threads (default: all available)"
@@ -119,8 +122,8 @@ def _add_machine(parser: argparse.ArgumentParser) -> None:
         type=_shard,
         default=shard_of_torchrun(),
         metavar="I/N",
-        help="do every N-th case from the I-th on, as one of N runs into the same folder; torchrun "
-        "sets it for each of its processes",
+        help="segment every N-th case from the I-th on, as one of N runs into the same folder; "
+        "torchrun sets it for each of its processes",
     )
 
 
@@ -130,16 +133,16 @@ def _add_manner(parser: argparse.ArgumentParser) -> None:
         "--continue",
         dest="goes_on",
         action="store_true",
-        help="keep results that are whole and of the same scans and bundle",
+        help="resume: keep complete results of the same scans and bundle",
     )
-    existing.add_argument("--overwrite", action="store_true", help="replace results")
+    existing.add_argument("--overwrite", action="store_true", help="replace existing results")
     parser.add_argument(
-        "--dry-run", action="store_true", help="show what would be done; write nothing"
+        "--dry-run", action="store_true", help="show what would be done and write nothing"
     )
     parser.add_argument(
-        "--strict", action="store_true", help="exit with 1 if a case is to be checked"
+        "--strict", action="store_true", help="exit with 1 if a case has the verdict CHECK"
     )
-    parser.add_argument("--debug", action="store_true", help="show where in the code it failed")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of a failed case")
     parser.add_argument("--quiet", action="store_true", help="report failures only")
 
 
