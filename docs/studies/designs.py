@@ -109,14 +109,17 @@ def train(name: str, seed: int, *, folder: Path, epochs: int, rate: float) -> Se
             stages={name: read("stage_dir")},
             loader=read("test#dataloader"),
             inferer=read("validate#inferer"),
-            regions=read("regions"),
+            postprocessing=read("validate#postprocessing"),
+            metric=read("validate#key_metric"),
+            task=read("task"),
+            title="Dice",
             device=read("device"),
         ).run(metrics.parent, window=read("window"))
     row: Settings = json.loads(metrics.read_text())["networks"][name]
     if (row["parameters"], len(row["history"])) != (count_parameters(name), epochs):
         raise SystemExit(f"{metrics.parent} is of another design or budget: remove it")
     best = max(record["score"]["mean"] for record in row["history"] if record["score"])
-    return {"name": name, "seed": seed, "rate": rate, "validation": best, "dice": row["score"]}
+    return {"name": name, "seed": seed, "rate": rate, "validation": best, "score": row["score"]}
 
 
 def name_run(name: str, seed: int, rate: float) -> str:
@@ -218,11 +221,11 @@ def draw(summary: list[Settings], file: Path) -> None:
     colours = plt.get_cmap("tab20").colors
     ordered = sorted(summary, key=lambda row: float(row["ms"]))
     for row, colour in zip(ordered, colours, strict=False):
-        below = row["score"] - min(row["seeds"])
-        above = max(row["seeds"]) - row["score"]
+        below = row["dice"] - min(row["seeds"])
+        above = max(row["seeds"]) - row["dice"]
         axes.errorbar(
             row["ms"],
-            row["score"],
+            row["dice"],
             yerr=[[below], [above]],
             fmt="*" if row["network"] == CHOSEN else "o",
             markersize=14 if row["network"] == CHOSEN else 7,

@@ -42,7 +42,9 @@ def _make_teacher(_: int) -> nn.Module:
     """Ours at full size, as the recipe for CUDA has it."""
     settings = ConfigParser.load_config_file(BUNDLES / "recipes.yaml")["full"]
     described = ConfigParser.load_config_file(BUNDLES / "networks.yaml")["teacher"]
-    parser = ConfigParser({"settings": settings, "teacher": described})
+    task = {"_target_": "types.SimpleNamespace", "spatial_dims": 3}
+    task |= {"channels": range(CHANNELS["in_channels"]), "outputs": range(CHANNELS["out_channels"])}
+    parser = ConfigParser({"settings": settings, "task": task, "teacher": described})
     network: nn.Module = parser.get_parsed_content("teacher")
     return network
 
