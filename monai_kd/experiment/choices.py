@@ -8,16 +8,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from monai_kd.experiment.configuration import find_running_workflow
+from monai_kd.experiment.configuration import LEAST, find_running_workflow
 from monai_kd.experiment.errors import ExperimentError
 from monai_kd.outputs import Task
-
-LEAST = {
-    **dict.fromkeys(("max_epochs", "teacher_epochs", "val_interval", "phantom_cases"), 1),
-    **dict.fromkeys(("one_labelled_in",), 1),
-    **dict.fromkeys(("seed", "fold", "views", "ramp_up", "ramp_down"), 0),
-}
-"""Keys that are whole numbers, each with the least it may be."""
 
 
 def choose_recipe(dataset_dir: str | None) -> str:
@@ -72,7 +65,7 @@ def find_multiple(network: nn.Module, window: Sequence[int]) -> int:
     return int(getattr(network, "multiple", math.gcd(*window)))
 
 
-def check_window(window: Sequence[int], *, network: nn.Module, task: Task) -> None:
+def check_window(window: Sequence[int], task: Task, *, network: nn.Module) -> None:
     """Stop if the network cannot take a window of this size, an edge for each spatial dimension."""
     dims, multiple = task.spatial_dims, int(getattr(network, "multiple", 1))
     sizes = list(window) if isinstance(window, list | tuple) else []

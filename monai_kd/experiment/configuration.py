@@ -20,6 +20,13 @@ PLACES = frozenset(
 )
 """Keys that say where a run happens, not what it computes: its hash leaves them out."""
 
+LEAST = {
+    **dict.fromkeys(("max_epochs", "teacher_epochs", "val_interval", "phantom_cases"), 1),
+    "one_labelled_in": 1,
+    **dict.fromkeys(("seed", "fold", "views", "ramp_up", "ramp_down"), 0),
+}
+"""Keys that are whole numbers, each with the least it may be."""
+
 
 def check_configuration() -> None:
     """Stop if the running workflow has a key nobody reads, or an argument its target does not take.
@@ -98,7 +105,7 @@ def _check_run_id(workflow: ConfigWorkflow) -> None:
 
 def _check_top_level_keys(config: Mapping[str, Any], *, entries: set[str]) -> None:
     read = _references(config) | _references(_overlays(config))
-    owned = {"_meta_", "imports", *entries}
+    owned = {"_meta_", "imports", *LEAST, *entries}
     owned |= {ReferenceResolver.split_id(p["id"])[0] for p in TrainProperties.values()}
     for key in sorted(read - set(config)):
         hint = _nearest(key, list(config))

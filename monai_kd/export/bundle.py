@@ -62,9 +62,7 @@ def pack_bundle(  # noqa: PLR0913  (what is known of a student, from all who kno
     _refuse_foreign_folder(final)
     metrics = json.loads(Path(metrics_file).read_text(encoding="utf-8"))
     if not metrics["networks"]["student"]["score"]["mean"]:
-        _LOGGER.warning(
-            "%s holds a student that scored 0 or was not scored: do not share it", final
-        )
+        _LOGGER.warning("the student scored 0, or was not scored: do not share %s", final)
     dataset = read_dataset(dataset_file)
     task = read_task(dataset["task"])
     named = {int(value): name for value, name in dataset["labels"].items()}

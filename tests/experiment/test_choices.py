@@ -45,13 +45,13 @@ def test_a_number_that_is_no_number_is_named(value):
 @pytest.mark.parametrize("window", [50, [48, 48], [48, 48, 50], [0, 16, 16], "48"])
 def test_a_window_that_the_networks_cannot_take_is_named(window):
     with pytest.raises(ExperimentError, match="expected 3 multiples of 16"):
-        check_window(window, network=Divisible(), task=TASK)
+        check_window(window, TASK, network=Divisible())
 
 
 def test_sound_settings_pass():
     check_count("seed", 0, least=0)
     check_positive("learning_rate", 0.1)
-    check_window([48, 64, 32], network=Divisible(), task=TASK)
+    check_window([48, 64, 32], TASK, network=Divisible())
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.5, "half", True, float("nan")])
@@ -68,12 +68,12 @@ def test_the_ends_of_a_share_are_allowed():
 
 
 def test_an_image_of_two_dimensions_takes_two_edges():
-    check_window([48, 64], network=Divisible(), task=TASK._replace(spatial_dims=2))
+    check_window([48, 64], TASK._replace(spatial_dims=2), network=Divisible())
     with pytest.raises(ExperimentError, match="expected 2 multiples of 16"):
-        check_window([48, 64, 32], network=Divisible(), task=TASK._replace(spatial_dims=2))
+        check_window([48, 64, 32], TASK._replace(spatial_dims=2), network=Divisible())
 
 
 def test_a_network_that_tells_no_multiple_takes_what_divides_its_window():
-    check_window([96, 64, 32], network=nn.Identity(), task=TASK)
+    check_window([96, 64, 32], TASK, network=nn.Identity())
     assert find_multiple(nn.Identity(), [96, 64, 32]) == 32
     assert find_multiple(Divisible(), [96, 64, 32]) == 16

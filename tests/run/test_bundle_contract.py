@@ -31,7 +31,7 @@ def test_all_that_the_optimiser_holds_moves_and_nothing_else(workflow):
 
 def test_twin_starts_from_the_weights_of_the_student(workflow, finished_run):
     student = copy.deepcopy(workflow.parser.get_parsed_content("network").state_dict())
-    files = [str(finished_run.folder / "config.yaml"), "bundles/twin.yaml"]
+    files = [str(finished_run.folder / "config.yaml"), "bundles/stage.yaml", "bundles/twin.yaml"]
     twin = ConfigWorkflow(files, meta_file="bundles/metadata.json", logging_file=False)
     twin.initialize()
     weights = twin.parser.get_parsed_content("network").state_dict()

@@ -92,7 +92,13 @@ def segment(
 ) -> Segmentation:
     """Segment what was prepared; the mask lies on the voxels of the `reference`."""
     watch, task = Stopwatch(), student.task
-    found = infer(runtime, prepared.image, divisor=student.divisor, most_bytes=most_bytes)
+    found = infer(
+        runtime,
+        prepared.image,
+        divisor=student.divisor,
+        most_bytes=most_bytes,
+        trained=student.window,
+    )
     watch.note("infer")
     logits = found.logits[:, *prepared.inner]
     if not np.isfinite(logits.sum(dtype=np.float64)):  # else it would end as an empty mask
