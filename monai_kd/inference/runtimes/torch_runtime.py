@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from pickle import UnpicklingError
 from typing import Any
 
@@ -86,8 +87,10 @@ def _find_network(target: str) -> type[torch.nn.Module]:
     The scripts of a bundle are copies of ours.
     """
     package, _, name = target.rpartition(".")
-    if package == OURS or package.startswith("scripts."):
-        found = getattr(import_module(OURS), name, None)
+    if f"{package}.".startswith((f"{OURS}.", "scripts.")):
+        file = f"{OURS}.{package.rpartition('.')[2]}"
+        known = package != OURS and find_spec(file) is not None
+        found = getattr(import_module(file if known else OURS), name, None)
     elif f"{package}.".startswith((".", f"{MONAI}.")):  # MONAI's configurations take bare names
         found = getattr(import_module(MONAI), name, None)
     else:
