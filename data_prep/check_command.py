@@ -1,4 +1,4 @@
-"""The command `check`: parses, calls one function, tells."""
+"""The command `check`: parses, calls one function, reports."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""What the commands on data share: their common arguments, and faults told in one line."""
+"""What the commands on data share: their common arguments, and faults reported in one line."""
 
 import argparse
 import sys
@@ -17,9 +17,9 @@ INTERRUPTED = 130
 
 
 def run_command(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
-    """Run the command that the arguments name; return its exit code, faults told in one line."""
+    """Run the command that the arguments name, report faults in one line; return the exit code."""
     options = parser.parse_args(arguments)
-    goes_on = getattr(options, "mend", "the same command goes on")
+    resume = getattr(options, "resume", "run the same command again to resume")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names of files can hold any bytes
@@ -27,17 +27,17 @@ def run_command(parser: argparse.ArgumentParser, arguments: Sequence[str] | None
         code: int = options.run(options)
     except (DatasetError, OSError) as error:
         full = isinstance(error, OSError) and error.errno == ENOSPC
-        mend = f"; make room, and {goes_on}" if full else ""
-        sys.stderr.write(f"{parser.prog}: {error}{mend}\n")
+        hint = f"; free some space, and {resume}" if full else ""
+        sys.stderr.write(f"{parser.prog}: {error}{hint}\n")
         return CANNOT
     except KeyboardInterrupt:
-        sys.stderr.write(f"{parser.prog}: interrupted; {goes_on}\n")
+        sys.stderr.write(f"{parser.prog}: interrupted; {resume}\n")
         return INTERRUPTED
     return code
 
 
 def add_source(parser: argparse.ArgumentParser) -> None:
-    """Add the folder of scans, and what its names do not tell."""
+    """Add the folder of scans, and what its names do not say."""
     parser.add_argument("folder", type=Path, metavar="DIR", help="folder of scans")
     parser.add_argument(
         "--labels",

@@ -1,4 +1,4 @@
-"""The commands voxelise and phantoms. Each parses, calls one function, tells."""
+"""The commands voxelise and phantoms. Each parses, calls one function, reports."""
 
 import argparse
 import sys

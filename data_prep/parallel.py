@@ -43,8 +43,8 @@ def map_in_parallel(
             return list(_watch(pool.map(function, items), len(items), title))
     except BrokenProcessPool as error:
         raise DatasetError(
-            "a worker was ended from outside, most likely for want of memory; the same command "
-            "goes on, with --workers 1 it needs least"
+            "a worker was killed, most likely for lack of memory; run the same command again to "
+            "resume, with --workers 1 for the least memory"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with the cases of a dataset, told before any work is spent on them."""
+"""What is wrong with the cases of a dataset, reported before any work is spent on them."""
 
 from data_prep.checks.dataset import CheckReport, check_dataset, find_same_scans, judge_values
 from data_prep.checks.inspection import Inspection, inspect_case

@@ -167,8 +167,8 @@ class _Inspector:
         root = self.dataset.root
         file = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
         for rule, detail in faults:
-            told = f"{modality}: {detail}" if modality else detail
-            self.findings.append(Finding(rule, self.case.name, file, told))
+            said = f"{modality}: {detail}" if modality else detail
+            self.findings.append(Finding(rule, self.case.name, file, said))
 
 
 def _open(path: Path) -> Scan | ScanError:
@@ -180,8 +180,8 @@ def _open(path: Path) -> Scan | ScanError:
 
 def _merge(alike: Sequence[Finding]) -> Finding:
     first, more = alike[0], len({finding.file for finding in alike}) - 1
-    told = f"; so in {more} more file{'' if more == 1 else 's'}" if more else ""
-    return replace(first, detail=first.detail + told)
+    said = f"; so in {more} more file{'' if more == 1 else 's'}" if more else ""
+    return replace(first, detail=first.detail + said)
 
 
 def _take_volume(scan: Scan, channel: int | None) -> Scan:

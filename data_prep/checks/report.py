@@ -113,5 +113,5 @@ def _as_record(finding: Finding) -> dict[str, str]:
         "case": finding.case,
         "file": finding.file,
         "detail": finding.detail,
-        "mend": rule.fix,
+        "fix": rule.fix,
     }

@@ -142,16 +142,16 @@ def _read_header(path: Path, name: str) -> Any:
         if kind == _INDEX:
             return None
         if syntax == _DEFLATED or size > MOST_BYTES:  # it could inflate to anything
-            told = "a deflated file" if syntax == _DEFLATED else f"a file of {size} bytes"
-            raise DatasetError(f"{name}: {told} - export it uncompressed")
+            said = "a deflated file" if syntax == _DEFLATED else f"a file of {size} bytes"
+            raise DatasetError(f"{name}: {said} - export it uncompressed")
         header = pydicom.dcmread(path, stop_before_pixels=True)
     except DatasetError:
         raise
     except OSError as error:
         raise DatasetError(f"{name}: cannot be opened ({error.strerror}) - {COPY_AGAIN}") from error
     except Exception as error:  # pydicom lets through whatever a broken header makes Python raise
-        told = printable(error).split(". ")[0] or type(error).__name__
-        raise DatasetError(f"{name}: header cannot be read ({told}) - {COPY_AGAIN}") from error
+        said = printable(error).split(". ")[0] or type(error).__name__
+        raise DatasetError(f"{name}: header cannot be read ({said}) - {COPY_AGAIN}") from error
     own = read_text(header, "SOPClassUID")
     if own not in _MR_CLASSES and (not own or kind in _MR_CLASSES):
         raise DatasetError(f"{name}: header ends early - {COPY_AGAIN}")

@@ -118,7 +118,7 @@ def _check_plane(frame: Frame) -> None:
         )
     shown = frame.image.header.get("PhotometricInterpretation", "MONOCHROME2")
     if shown != "MONOCHROME2":
-        told = printable(shown)
-        raise DatasetError(f"{frame.name}: grey values are {told} - export them as MONOCHROME2")
+        said = printable(shown)
+        raise DatasetError(f"{frame.name}: grey values are {said} - export them as MONOCHROME2")
     if min(frame.shape) < 1:
         raise DatasetError(f"{frame.name}: has no voxels - {COPY_AGAIN}")

@@ -48,11 +48,11 @@ def recognise_sequence(header: Any) -> Recognition:
     times = _Times.read(header)
     possible = times.kinds
     if not called and not possible:
-        return Recognition((), "neither name nor times tell its sequence")
+        return Recognition((), "neither name nor times give its sequence")
     if called and possible and called not in possible:
-        told = f"called {called}, but {times} are those of {possible[0]}"
+        said = f"called {called}, but {times} are those of {possible[0]}"
         either = (_by_contrast(kind, name, header)[0] for kind in (called, possible[0]))
-        return Recognition(tuple(sequence for kinds in either for sequence in kinds), told)
+        return Recognition(tuple(sequence for kinds in either for sequence in kinds), said)
     return Recognition(*_by_contrast(called or possible[0], name, header))
 
 

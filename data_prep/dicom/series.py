@@ -92,7 +92,7 @@ def read_dicom_case(folder: Path, *, choices: Mapping[str, str] | None = None) -
     """Find the series of each sequence below `folder`, from headers alone, and check its slices.
 
     `choices` names, for a sequence, its series by number, description or UID, where the headers
-    do not tell it. What cannot be told raises a DatasetError that says what to choose from.
+    do not say it. What cannot be found out raises a DatasetError that says what to choose from.
     """
     try:
         with warnings.catch_warnings(action="ignore"):  # scanners bend the rules in harmless ways
@@ -102,8 +102,8 @@ def read_dicom_case(folder: Path, *, choices: Mapping[str, str] | None = None) -
     except (
         Exception
     ) as error:  # pydicom reads a value when it is asked for, and raises what it likes
-        told = printable(f"{type(error).__name__}: {error}")
-        raise DatasetError(f"{folder}: a header makes no sense ({told}) - {COPY_AGAIN}") from error
+        said = printable(f"{type(error).__name__}: {error}")
+        raise DatasetError(f"{folder}: a header makes no sense ({said}) - {COPY_AGAIN}") from error
 
 
 def convert_dicom(
@@ -152,10 +152,10 @@ def _choose(folder: Path, all_series: Sequence[Series], sequence: str, wanted: s
     fitting = [series for series, own in names if {wanted, wanted.casefold()} & own]
     if len(fitting) == 1:
         return fitting[0]
-    told = f"{len(fitting)} series are {wanted!r}" if fitting else f"no series {wanted!r}"
+    said = f"{len(fitting)} series are {wanted!r}" if fitting else f"no series {wanted!r}"
     offered = ", ".join(map(str, fitting or all_series))
     hint = "choose by UID" if fitting else "choose by number"
-    raise DatasetError(f"{folder}: {told}, of {offered} - {hint}")
+    raise DatasetError(f"{folder}: {said}, of {offered} - {hint}")
 
 
 def _recognise(
@@ -178,8 +178,8 @@ def _recognise(
         elif fitting:
             found[sequence] = _take_only(folder, sequence, fitting, recognised)
     if not found:
-        told = ", ".join(map(str, all_series))
-        raise DatasetError(f"{folder}: no t1, t1ce, t2 or flair in {told} - choose, as by --t1 3")
+        said = ", ".join(map(str, all_series))
+        raise DatasetError(f"{folder}: no t1, t1ce, t2 or flair in {said} - choose, as by --t1 3")
     return found, notes
 
 

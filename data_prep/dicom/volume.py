@@ -81,13 +81,13 @@ def read_volume(stack: Stack) -> Scan:
 def _check_alike(first: Frame, other: Frame) -> None:
     """Compare one slice with the first of its series."""
     pair = f"{first.name} and {other.name}"
-    mend = "export each stack as a series of its own"
+    fix = "export each stack as a series of its own"
     if np.abs(first.orientation - other.orientation).max() > _SAME_AXES:
-        raise DatasetError(f"{pair}: mixed orientations in one series - {mend}")
+        raise DatasetError(f"{pair}: mixed orientations in one series - {fix}")
     if np.abs(first.spacing_mm / other.spacing_mm - 1).max() > _SAME_SPACING:
-        raise DatasetError(f"{pair}: mixed pixel spacing in one series - {mend}")
+        raise DatasetError(f"{pair}: mixed pixel spacing in one series - {fix}")
     if first.shape != other.shape:
-        raise DatasetError(f"{pair}: mixed sizes in one series - {mend}")
+        raise DatasetError(f"{pair}: mixed sizes in one series - {fix}")
 
 
 def _check_distances(ordered: Sequence[Frame], normal: Vector) -> None:
@@ -102,8 +102,8 @@ def _check_distances(ordered: Sequence[Frame], normal: Vector) -> None:
                 "as series of their own"
             )
         if abs(step - usual) > tolerance:
-            told = f"{step:.2f} mm apart, most others {usual:.2f}"
-            raise DatasetError(f"{pair}: {_count_gap(step / usual)} ({told}) - export all slices")
+            said = f"{step:.2f} mm apart, most others {usual:.2f}"
+            raise DatasetError(f"{pair}: {_count_gap(step / usual)} ({said}) - export all slices")
     _check_thinned(ordered[0], usual)
     start, end = ordered[0].position, ordered[-1].position
     line = np.linspace(start, end, len(ordered))
@@ -123,11 +123,11 @@ def _count_gap(ratio: float) -> str:
 def _check_thinned(frame: Frame, step: float) -> None:
     """See whether every other slice is missing, which leaves even distances."""
     default = (step,)
-    told = read_numbers(frame.image, frame.image.header, "SpacingBetweenSlices", 1, default)[0]
-    ratio = step / told if told > 0 else 1.0
+    said = read_numbers(frame.image, frame.image.header, "SpacingBetweenSlices", 1, default)[0]
+    ratio = step / said if said > 0 else 1.0
     if ratio > 1.9 and abs(ratio - round(ratio)) < _UNEVEN:
         raise DatasetError(
-            f"{frame.name}: slices {step:.2f} mm apart where its header says {told:.2f}, so "
+            f"{frame.name}: slices {step:.2f} mm apart where its header says {said:.2f}, so "
             f"{round(ratio) - 1} of {round(ratio)} are missing - export all slices"
         )
 
@@ -151,8 +151,8 @@ def _check_decoder(image: MrImage) -> None:
             return
         decodable = load_extra("pydicom.pixels").get_decoder(syntax).is_available
     except (NotImplementedError, ValueError) as error:
-        told = f"{image.name}: stored as {printable(syntax.name)} - export it uncompressed"
-        raise DatasetError(told) from error
+        said = f"{image.name}: stored as {printable(syntax.name)} - export it uncompressed"
+        raise DatasetError(said) from error
     if not decodable:
         needed = _DECODER_OF_HTJ2K if "High-Throughput" in syntax.name else _DECODER
         raise DatasetError(
@@ -175,9 +175,9 @@ def _decode(content: bytes, image: MrImage, shape: tuple[int, int]) -> npt.NDArr
         with warnings.catch_warnings(action="ignore"):
             pixels = np.asarray(pydicom.dcmread(io.BytesIO(content)).pixel_array)
     except Exception as error:  # decoders raise what they like
-        told = printable(error).split(". ")[0] or type(error).__name__
+        said = printable(error).split(". ")[0] or type(error).__name__
         raise DatasetError(
-            f"{image.name}: voxels cannot be read ({told}) - {COPY_AGAIN}"
+            f"{image.name}: voxels cannot be read ({said}) - {COPY_AGAIN}"
         ) from error
     return pixels.reshape(-1, *shape)
 

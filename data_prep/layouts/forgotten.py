@@ -36,7 +36,7 @@ def _why_none(folder: Path) -> Iterator[Finding]:
         return
     volumes = list_volumes(folder)
     if volumes:
-        detail = "no name in its folder tells a sequence"
+        detail = "no name in its folder names a sequence"
         yield Finding(rule, name, volumes[0].as_posix(), detail)
     elif _holds_dicom(folder):
         yield Finding(Rule.IS_DICOM, name, "", "a folder of DICOM beside folders of NIfTI")

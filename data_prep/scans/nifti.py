@@ -231,7 +231,7 @@ def _check_magic(header: nibabel.Nifti1Header) -> None:
     if not header.is_single and magic in _MAGICS:
         raise ScanError(Rule.NOT_NIFTI, "a whole scan named as the header of a pair, not as .nii")
     if not header.is_single and magic not in _PAIR_MAGICS:
-        raise ScanError(Rule.NOT_NIFTI, "Analyze, which does not tell left from right")
+        raise ScanError(Rule.NOT_NIFTI, "Analyze, which does not store left and right")
 
 
 def _size_in_bytes(header: nibabel.Nifti1Header) -> int:

@@ -54,7 +54,7 @@ def read_classes(label: Tensor, logits: Tensor) -> Tensor:
     classes = label.reshape(batch, *space).long()
     if classes.numel() > 0 and int(classes.max()) >= channels:
         raise UserError(
-            f"the label holds class {int(classes.max())}, the network tells {channels} classes, "
+            f"the label holds class {int(classes.max())}, the network has {channels} classes, "
             f"0 to {channels - 1}: give it more out_channels, or map the label to fewer classes"
         )
     return classes

@@ -1,4 +1,4 @@
-"""What MONAI lets pass in silence about a configuration, told in one line before any work."""
+"""Reports what MONAI ignores in a configuration, in one line before any work."""
 
 import hashlib
 import inspect

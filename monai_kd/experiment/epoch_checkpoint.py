@@ -1,4 +1,4 @@
-"""Interrupted training goes on, and the best student is never lost."""
+"""Interrupted training resumes, and the best student is never lost."""
 
 import json
 import math
@@ -18,7 +18,7 @@ LAST, BEST, HISTORY = "last.pt", "model.pt", "history.json"
 
 
 class EpochCheckpoint:
-    """Saves everything that training needs after each epoch, and goes on from it when it starts.
+    """Saves everything that training needs after each epoch, and resumes from it when it starts.
 
     `model.pt` is the plain state dict of the best network by validated mean score. The best value
     travels in `last.pt`, so that a resumed run never replaces the best network by a worse one, as

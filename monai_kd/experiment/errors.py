@@ -29,7 +29,7 @@ def report_in_one_line(*kinds: type[Exception]) -> None:
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if issubclass(kind, KeyboardInterrupt):
             Console().show_cursor()
-            sys.stderr.write("interrupted: the same command goes on from the last whole epoch\n")
+            sys.stderr.write("interrupted: run the same command again to resume\n")
             return
         line = _explain(error, known)
         if line is None:
@@ -54,8 +54,7 @@ def _explain(error: BaseException, known: tuple[type[Exception], ...]) -> str | 
             return _read_message(cause)
         if _is_full_disk(cause) or _is_full_disk(cause.__context__):  # torch hides it in another
             return (
-                "no room is left on the disk: make room, and the same command goes on from the "
-                "last whole epoch"
+                "no space is left on the disk: free some, and run the same command again to resume"
             )
         cause = cause.__cause__
     return None

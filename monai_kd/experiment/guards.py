@@ -1,4 +1,4 @@
-"""What goes wrong in a distillation without an error, told in a sentence when it does."""
+"""Reports what goes wrong in a distillation without an error."""
 
 import json
 import logging
@@ -17,8 +17,8 @@ from monai_kd.experiment.history import History, find_best_score
 from monai_kd.outputs import DistillationOutput
 
 DOMINANCE = 100.0
-IMAGE_FAULT = "the image is not finite: mend the scan, or the transform that made this of it"
-LABEL_FAULT = "the label is not finite: mend it, or leave the case out"
+IMAGE_FAULT = "the image is not finite: fix the scan, or the transform that changed it"
+LABEL_FAULT = "the label is not finite: fix it, or leave the case out"
 TEACHER_FAULT = (
     "the teacher's logits are not finite though the image is: look at its checkpoint, or turn amp "
     "off"

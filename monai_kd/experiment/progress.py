@@ -39,7 +39,7 @@ class ProgressDisplay:
     def _start(self, engine: Engine) -> None:
         state = engine.state
         if 0 < state.epoch < state.max_epochs:
-            self.console.print(f"{self.title}: goes on after epoch {state.epoch}")
+            self.console.print(f"{self.title}: resumes after epoch {state.epoch}")
         total = state.max_epochs * state.epoch_length
         self._bar.update(self._task, total=total, completed=state.iteration)
         self._bar.start()

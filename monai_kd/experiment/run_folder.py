@@ -35,7 +35,7 @@ RESUME_CHOICES = ("auto", "never")
 class RunFolder:
     """`runs/<name>/` with configuration, manifest and log, bound to the settings it began with.
 
-    `resume="auto"` continues what is there, `"never"` starts the run anew. `settings` are the
+    `resume="auto"` continues what is there, `"never"` starts over. `settings` are the
     numbers a reader of the report wants to know, as they came out.
     """
 
@@ -169,7 +169,7 @@ class RunFolder:
         }
 
 
-MEND = "give this run a name of its own (--run_name NAME) or start anew (--resume never)"
+MEND = "give this run a name of its own (--run_name NAME) or start over (--resume never)"
 
 
 def describe_device(device: torch.device) -> str:

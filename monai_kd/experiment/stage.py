@@ -56,7 +56,7 @@ class Stage:
         return self.folder / BEST
 
     def run(self) -> Path:
-        """Train, or go on, or find it done; return the checkpoint."""
+        """Train or resume, unless it is done; return the checkpoint."""
         folder = self.folder
         if not is_finished(folder):
             workflow = ConfigWorkflow(

@@ -1,4 +1,4 @@
-"""Any network, made to tell its inner features."""
+"""Any network, with its inner features as outputs."""
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence

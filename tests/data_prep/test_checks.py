@@ -287,7 +287,7 @@ def test_json_holds_every_finding_and_no_absolute_path(dataset, tmp_path):
     write_json_report(_report(dataset, _finding()), tmp_path / "new" / "check.json")
     text = (tmp_path / "new" / "check.json").read_text()
     (record,) = json.loads(text)["findings"]
-    assert (record["code"], record["mend"]) == ("E301", Rule.NAN.fix)
+    assert (record["code"], record["fix"]) == ("E301", Rule.NAN.fix)
     assert str(dataset.root) not in text
 
 

@@ -120,8 +120,12 @@ def test_the_module_runs_as_a_command(tmp_path):
 @pytest.mark.parametrize(
     ("error", "code", "words"),
     [
-        (KeyboardInterrupt(), 130, "interrupted; the same command goes on"),
-        (OSError(ENOSPC, "No space left on device"), 2, "make room, and the same command goes on"),
+        (KeyboardInterrupt(), 130, "interrupted; run the same command again to resume"),
+        (
+            OSError(ENOSPC, "No space left on device"),
+            2,
+            "free some space, and run the same command again",
+        ),
     ],
 )
 def test_what_stops_a_command_from_outside_is_told_in_one_line(capsys, error, code, words):

@@ -21,7 +21,7 @@ def test_results_come_in_the_order_of_the_items(threads):
 
 
 def test_a_worker_that_is_ended_from_outside_is_told_in_one_line():
-    with pytest.raises(DatasetError, match="want of memory; the same command goes on"):
+    with pytest.raises(DatasetError, match="lack of memory; run the same command again"):
         map_in_parallel(die, [1, 2], title="", workers=2)
 
 

@@ -215,7 +215,7 @@ def test_class_labels_of_any_type_are_welcome(kind):
 def test_labels_that_are_no_class_indices_are_refused(term):
     with pytest.raises(ValueError, match=r"is \(2, 3, 4, 6\).*expected class indices \(2, 1, 4"):
         term(random_pair(), REGION_LABEL)
-    with pytest.raises(ValueError, match="holds class 3, the network tells 3 classes, 0 to 2"):
+    with pytest.raises(ValueError, match="holds class 3, the network has 3 classes, 0 to 2"):
         term(random_pair(), CLASS_LABEL + 1)
 
 
@@ -277,7 +277,7 @@ def test_an_order_that_does_not_name_each_region_once_is_refused(order):
 
 
 def test_an_order_of_other_regions_is_refused():
-    with pytest.raises(ValueError, match=r"tell 3 regions, order=\[0, 1\] names 2"):
+    with pytest.raises(ValueError, match=r"give 3 regions, order=\[0, 1\] names 2"):
         NestedDecoupledTerm(order=(0, 1))(random_pair(), REGION_LABEL)
 
 

@@ -58,7 +58,7 @@ def test_a_fault_of_our_own_code_keeps_its_traceback(tell):
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_ends_in_one_line_that_says_how_to_go_on(tell, number):
     told = tell(stop(OSError(number, os.strerror(number))))
-    assert told.startswith("error: no room is left on the disk: make room, and the same command")
+    assert told.startswith("error: no space is left on the disk: free some, and run the same")
     assert told.count("\n") == 1
 
 
@@ -69,7 +69,7 @@ def test_a_full_disk_is_found_behind_what_torch_makes_of_it(tell):
         except OSError:
             raise RuntimeError("unexpected pos 704 vs 598")  # noqa: B904
 
-    assert tell(save).startswith("error: no room is left on the disk")
+    assert tell(save).startswith("error: no space is left on the disk")
 
 
 def test_the_console_shows_no_announcement_of_an_error_that_is_shown_anyway(tell, monkeypatch):
@@ -110,5 +110,5 @@ def test_an_interrupt_says_that_nothing_is_lost():
     command = [sys.executable, "-c", script]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     assert finished.returncode == -signal.SIGINT
-    assert finished.stderr.startswith("interrupted: the same command goes on")
+    assert finished.stderr.startswith("interrupted: run the same command again")
     assert finished.stderr.count("\n") == 1

@@ -41,7 +41,7 @@ def spoil_student(network, _items):
 @pytest.mark.parametrize(
     ("spoil", "expected"),
     [
-        (spoil_image, "case case_1: the image is not finite: mend the scan"),
+        (spoil_image, "case case_1: the image is not finite: fix the scan"),
         (spoil_label, "case case_1: the label is not finite"),
         (spoil_teacher, "case case_0, case_1, case_2: the teacher's logits are not finite though"),
         (spoil_student, "case case_0, case_1, case_2: the student's logits are not finite though"),

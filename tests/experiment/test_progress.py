@@ -34,7 +34,7 @@ def test_terminal_shows_a_bar_that_goes_away(make_training):
 
 def test_resumed_training_says_after_which_epoch_it_goes_on(make_training):
     run_with_display(make_training, terminal=False, epochs=1)
-    assert "student: goes on after epoch 1" in run_with_display(make_training, terminal=False)
+    assert "student: resumes after epoch 1" in run_with_display(make_training, terminal=False)
 
 
 def test_failing_training_takes_the_bar_away_and_stays_an_error(make_training):

@@ -24,7 +24,7 @@ DEFINITION: dict[str, Any] = {
 }
 
 
-def make_bundle(folder: Path) -> Path:
+def make_bundle(folder: Path, *, edge: int = 48) -> Path:
     """The bundle of a student of two classes, packed as a run does it; its weights are random."""
     (folder / "run").mkdir(parents=True)
     torch.manual_seed(0)
@@ -39,7 +39,7 @@ def make_bundle(folder: Path) -> Path:
         folder / "student",
         network_config={"_target_": "monai_kd.networks.EfficientNetStudent", **DEFINITION},
         checkpoint=folder / "run" / "model.pt",
-        window=[32, 32, 32],
+        window=[edge] * 3,
         divisor=4,
         sources=ROOT / "bundles",
         **facts,

@@ -64,6 +64,14 @@ def test_a_file_of_one_channel_is_a_case_that_passes(predict, tmp_path, out):
     assert "Anterior" in (out / "lake_001_report.html").read_text("utf-8")
 
 
+def test_a_student_of_small_windows_keeps_to_them_and_passes(tmp_path, out):
+    scan = lakes.write_scan(tmp_path / "lake_001.nii.gz")
+    bundle = lakes.make_bundle(tmp_path / "small", edge=32)
+    assert cli.main(["predict", str(scan), "-o", str(out), "--bundle", str(bundle)]) == 0
+    record = read_record(out / "lake_001.json")
+    assert (record["verdict"], record["provenance"]["window"]) == ("PASS", [32, 32, 32])
+
+
 @pytest.mark.parametrize("below", ["", "imagesTr"])
 def test_a_folder_of_the_decathlon_is_a_case_a_file(predict, tmp_path, out, below):
     folder = lakes.write_decathlon(tmp_path / "Task99_Lake")

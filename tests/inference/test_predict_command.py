@@ -297,7 +297,7 @@ def test_an_interrupt_leaves_whole_files_one_line_and_its_exit_code(bundle, out,
     _, faults = process.communicate(timeout=60)
     assert process.returncode == 130
     assert faults.count("\n") == 1
-    assert "the same command with --continue goes on" in faults
+    assert "run the same command with --continue to resume" in faults
     assert len(_masks(out)) == len(list(out.glob("*.json"))) < len(_names(scans))
     assert not list(out.glob(".*"))
 

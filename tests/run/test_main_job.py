@@ -22,7 +22,7 @@ def test_a_killed_run_goes_on_after_its_last_epoch(finished_run):
     epochs = [record["epoch"] for record in history["records"]]
     assert 0 < finished_run.epochs_before < SMALL["max_epochs"]
     assert epochs == list(range(1, SMALL["max_epochs"] + 1))
-    assert "student: goes on after epoch" in finished_run.process.stdout
+    assert "student: resumes after epoch" in finished_run.process.stdout
 
 
 def test_a_run_leaves_all_it_promises_and_nothing_half_written(finished_run):

@@ -52,7 +52,7 @@ class DeepSoftLabelTerm(Term):
         levels = list_levels(output.student)[1:]
         if not levels:
             raise ValueError(
-                "the student tells no coarser levels: build it with deep_supervision above 0, or "
+                "the student gives no coarser levels: build it with deep_supervision above 0, or "
                 "take StageHeadsTerm, which brings heads of its own"
             )
         return average_levels([self._compare(teacher, level, label) for level in levels])

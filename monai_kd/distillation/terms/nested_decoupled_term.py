@@ -82,7 +82,7 @@ class NestedDecoupledTerm(Term):
         """
         if logits.shape[1] != len(self.order):
             raise ValueError(
-                f"the networks tell {logits.shape[1]} regions, order={self.order} names "
+                f"the networks give {logits.shape[1]} regions, order={self.order} names "
                 f"{len(self.order)}: name them all, outermost first"
             )
         nested = torch.stack([logits[:, channel] for channel in self.order], dim=1)

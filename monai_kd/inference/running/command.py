@@ -52,7 +52,7 @@ def add_predict(commands: Any) -> None:
         "verdict CHECK; 2 the command is wrong; 3 no case could be segmented; 130 interrupted.",
     )
     add_options(parser)
-    parser.set_defaults(run=_predict, mend="the same command with --continue goes on")
+    parser.set_defaults(run=_predict, resume="run the same command with --continue to resume")
 
 
 def _predict(options: argparse.Namespace) -> int:
@@ -178,7 +178,7 @@ def _close(options: argparse.Namespace, job: Job, tally: Tally, screen: Screen) 
         screen.complain(write_line(explain(error, "summary.csv")), error)
         tally.reports_failed += 1
     total = tally.whole + tally.failed + tally.untried
-    goes_on = "the same command with --continue goes on"
+    goes_on = "run the same command with --continue to resume"
     if tally.interrupted:
         screen.complain(f"interrupted: {tally.whole} of {total} cases are whole; {goes_on}")
     elif tally.untried:

@@ -66,8 +66,11 @@ def _plan_windows(opened: OpenedCase, run: CaseRun, prepared: Prepared) -> tuple
     """Return how many voxels the network will see, and in which windows."""
     _, x, y, z = prepared.image.shape
     shape = (x, y, z)
+    student = run.job.student
     most_voxels = count_voxels(run.runtime, shape, run.spare_bytes(opened))
-    window = choose_window(shape, divisor=run.job.student.divisor, most_voxels=most_voxels)
+    window = student.fixed_window or choose_window(
+        shape, divisor=student.divisor, most_voxels=most_voxels
+    )
     count = count_windows(shape, window)
     edges = " x ".join(map(str, window))
     words = f"window of {edges}" if count == 1 else f"{count} windows of {edges}"

@@ -33,13 +33,15 @@ def prepare_image(
     modalities: Sequence[str],
     spacing_mm: tuple[float, ...] | None,
     divisor: int,
+    window: tuple[int, ...] | None = None,
     threads: int = 1,
     most_bytes: int | None = None,
     make_room: Callable[[], None] | None = None,
 ) -> Prepared:
     """Do what `bundles/preprocessing.yaml` does; channels of absent modalities are 0.
 
-    The grid is that of the first scan, in the order of the modalities. The padding is split as
+    The grid is that of the first scan, in the order of the modalities. The image is padded to
+    multiples of `divisor`, or to a `window` where the network keeps to it; the padding is split as
     MONAI's sliding window splits it. A grid for which `most_bytes` do not suffice is refused;
     before much memory is taken, `make_room` is called.
     """
@@ -54,7 +56,11 @@ def prepare_image(
     kept = KEPT_BYTES * prod(cut.grid.shape) * bool(cut.moved)
     filled = FILLED_BYTES * prod(part.stop - part.start for part in cut.box)
     check_need(_describe(cut.grid), kept + filled, most_bytes)
-    image, inner = _make_buffer(len(modalities), cut.box, divisor)
+    sides = [part.stop - part.start for part in cut.box]
+    padded = [-(-side // divisor) * divisor for side in sides]
+    if window is not None:
+        padded = [max(side, edge) for side, edge in zip(sides, window, strict=True)]
+    image, inner = _make_buffer(len(modalities), sides, padded)
 
     def fill(name: str) -> None:
         target = image[modalities.index(name)][inner]
@@ -70,9 +76,9 @@ def _describe(grid: Grid) -> str:
     return f"its grid of {' x '.join(map(str, grid.shape))} voxels"
 
 
-def _make_buffer(channels: int, box: Box, divisor: int) -> tuple[NDArray[np.float32], Box]:
-    sides = [part.stop - part.start for part in box]
-    padded = [-(-side // divisor) * divisor for side in sides]
+def _make_buffer(
+    channels: int, sides: Sequence[int], padded: Sequence[int]
+) -> tuple[NDArray[np.float32], Box]:
     starts = [(whole - side) // 2 for whole, side in zip(padded, sides, strict=True)]
     x, y, z = (slice(start, start + side) for start, side in zip(starts, sides, strict=True))
     return np.zeros((channels, *padded), dtype=np.float32), (x, y, z)

@@ -75,6 +75,7 @@ def prepare(
         modalities=student.channels,
         spacing_mm=student.spacing_mm,
         divisor=student.divisor,
+        window=student.fixed_window,
         threads=runtime.threads,
         most_bytes=most_bytes,
         make_room=runtime.release,
@@ -97,7 +98,7 @@ def segment(
         prepared.image,
         divisor=student.divisor,
         most_bytes=most_bytes,
-        trained=student.window,
+        fixed=student.fixed_window,
     )
     watch.note("infer")
     logits = found.logits[:, *prepared.inner]

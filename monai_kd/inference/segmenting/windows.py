@@ -15,7 +15,6 @@ from monai_kd.inference.runtimes.runtime import Runtime
 Array = NDArray[np.float32]
 Shape = tuple[int, int, int]
 LEAST_EDGE = 64  # of a window, or the image's own: a smaller one sees too little at once
-SMALL_EDGE = 48  # a window that holds a few structures: in larger ones the network is less sure
 OVERLAP = 0.25  # of a window's edge, at the least
 SIGMA = 0.125  # of a window's edge: the weight of a voxel falls with its distance to the centre
 LEAST_WEIGHT = 1e-3  # so that no voxel's weights add up to nothing
@@ -37,17 +36,16 @@ class Inference:
 
 
 def infer(
-    runtime: Runtime, image: Array, *, divisor: int, most_bytes: int, trained: Shape | None = None
+    runtime: Runtime, image: Array, *, divisor: int, most_bytes: int, fixed: Shape | None = None
 ) -> Inference:
     """Run the network on an image (C X Y Z) in windows that fit into `most_bytes` of memory.
 
     Where the memory does not suffice all the same, windows of half the size are tried, and so on.
-    A network that was `trained` on windows of less than SMALL_EDGE is run in windows of that size.
+    A network that is to keep to a `fixed` window takes it and no other.
     """
     shape = (image.shape[1], image.shape[2], image.shape[3])
-    if trained is not None and max(trained) < SMALL_EDGE:
-        own = min(shape[0], trained[0]), min(shape[1], trained[1]), min(shape[2], trained[2])
-        return Inference(_run_windows(runtime, image, own), own, count_windows(shape, own))
+    if fixed is not None:
+        return Inference(_run_windows(runtime, image, fixed), fixed, count_windows(shape, fixed))
     most_voxels = count_voxels(runtime, shape, most_bytes)
     failed: Shape | None = None
     while True:
