@@ -94,7 +94,7 @@ def format_model_card(
     """Return the model card as Markdown, with the scores of student, twin and teacher."""
     packages = metadata["required_packages_version"].items()
     files = [f"{file_name(name)}.nii.gz" for name in dataset["task"]["channels"]]
-    return CARD.substitute(
+    card = CARD.substitute(
         metadata,
         metric=metrics["metric"],
         table=_format_table(metrics),
@@ -107,6 +107,7 @@ def format_model_card(
         spacing=_describe_spacing(dataset["settings"]["spacing_mm"]),
         channels_note=_warn_of_channels(metadata),
     )
+    return re.sub(r"\n{3,}", "\n\n", card)
 
 
 def describe_cases(dataset: Mapping[str, Any], cases: Mapping[str, int]) -> str:
@@ -134,7 +135,7 @@ def _describe_input(metadata: Mapping[str, Any]) -> str:
     kind = metadata["image_classes"].partition("; ")[2]
     what = f", {kind}" if kind else ""
     if len(names) == 1:
-        return f"{names[0]} volume{what}"
+        return f"one volume ({names[0]}){what}"
     order = ", ".join(names)
     return f"{len(names)} volumes of one patient on one grid{what}, in this order: **{order}**"
 

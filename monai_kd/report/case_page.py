@@ -55,6 +55,7 @@ def write_case_page(
         unread=unread,
         volumes=_list_volumes(record["volumes_ml"]),
         lesions=_list_lesions(record["lesions"]),
+        noun="lesion" if any(map(choose_look, record["labels"]["values"].values())) else "part",
         licence=(HERE / "niivue.LICENSE").read_text(encoding="utf-8"),
         **_fill_viewer(record, volumes),
     )
