@@ -122,7 +122,7 @@ def read_titles(dataset_file: StrPath) -> dict[str, str]:
 
     They are those of the study, if it is one that is known.
     """
-    titles: dict[str, str] = read_dataset(dataset_file)["study"].get("titles", {})
+    titles: dict[str, str] = read_dataset(dataset_file).get("study", {}).get("titles", {})
     return titles
 
 
