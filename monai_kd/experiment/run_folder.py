@@ -30,6 +30,7 @@ CONFIG, DATASET, LOG, MANIFEST = "config.yaml", "dataset.json", "run.log", "mani
 PACKAGES = ("monai-kd", "monai", "torch", "numpy", "pytorch-ignite", "nibabel", "einops")
 RESULTS = ("bundle", "metrics.json", "report.html", "slices.npz", "student", "twin")
 RESUME_CHOICES = ("auto", "never")
+MOST_SHOWN = 4  # differing settings, of a run that cannot be resumed
 
 
 class RunFolder:
@@ -195,6 +196,8 @@ def _name_differences(path: Path, config: Mapping[str, Any]) -> str:
         for key, old, new in _list_differences(before, config)
         if key not in PLACES
     ]
+    if len(shown) > MOST_SHOWN:
+        shown[MOST_SHOWN:] = [f"and {len(shown) - MOST_SHOWN} more"]
     return "; ".join(shown) or "a fragment of the configuration"
 
 

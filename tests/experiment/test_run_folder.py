@@ -7,7 +7,7 @@ import yaml
 from monai.bundle import ConfigWorkflow
 
 from monai_kd.experiment import ExperimentError, RunFolder
-from monai_kd.experiment.run_folder import log_to_file
+from monai_kd.experiment.run_folder import _name_differences, log_to_file
 
 TRAINING = [{"fold": 1}, {"fold": 1}, {"fold": 0}]
 DATASET = {"sha256": "abc", "training": TRAINING, "test": [{}], "left_out": {"bad": ["why"]}}
@@ -158,3 +158,10 @@ def test_a_run_goes_on_with_the_teacher_that_it_began_with(tmp_path):
     torch.save({"weight": torch.zeros(2)}, path)
     with pytest.raises(ExperimentError, match=r"with another teacher: .*--resume never"):
         run.record_teacher(path)
+
+
+def test_of_many_differing_settings_the_first_are_named_and_the_others_counted(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("".join(f"{name}: 1\n" for name in "abcdefg"))
+    line = _name_differences(path, dict.fromkeys("abcdefg", 2))
+    assert line == "a 1, now 2; b 1, now 2; c 1, now 2; d 1, now 2; and 3 more"
