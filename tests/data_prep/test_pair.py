@@ -95,7 +95,7 @@ def test_one_flipped_bit_of_packed_voxels_is_found(save):
 
 def test_analyze_is_refused_for_it_has_no_orientation(tmp_path):
     nibabel.save(nibabel.AnalyzeImage(VOXELS.astype(np.int16), AFFINE), tmp_path / "scan.img")
-    with pytest.raises(ScanError, match="does not tell left from right"):
+    with pytest.raises(ScanError, match="does not store left and right"):
         read_scan(tmp_path / "scan.img")
 
 

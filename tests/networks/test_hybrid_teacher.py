@@ -116,6 +116,7 @@ def starved(network: nn.Module) -> list[str]:
 
 
 def test_a_step_in_bf16_reaches_every_parameter():
+    torch.manual_seed(0)  # of other draws a ReLU may starve one of eight channels
     teacher = tiny_teacher(deep_supervision=2)
     take_step(teacher, 16, 16, 24)
     assert starved(teacher) == []
