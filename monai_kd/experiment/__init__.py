@@ -17,7 +17,7 @@ from monai_kd.experiment.epoch_validation import EpochValidation
 from monai_kd.experiment.errors import ExperimentError, report_in_one_line
 from monai_kd.experiment.given_teacher import GivenTeacher, read_bundle_network
 from monai_kd.experiment.guards import DistillationGuard
-from monai_kd.experiment.history import History
+from monai_kd.experiment.history import History, stack_outputs
 from monai_kd.experiment.place import check_place
 from monai_kd.experiment.progress import ProgressDisplay
 from monai_kd.experiment.run_folder import RunFolder
@@ -52,4 +52,5 @@ __all__ = [
     "read_component",
     "read_recipe",
     "report_in_one_line",
+    "stack_outputs",
 ]

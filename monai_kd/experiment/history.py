@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -101,6 +101,18 @@ class History:
         if self.validator.state.epoch != epoch:
             return None
         return read_score(self.validator, outputs=self.outputs)
+
+
+def stack_outputs(*keys: str) -> Callable[[Sequence[Mapping[str, Tensor]]], tuple[Tensor, ...]]:
+    """An `output_transform` for metrics of whole images: one batch of each key.
+
+    MONAI's `from_engine` gives lists, of which ignite's `Accuracy` takes a scalar label for binary.
+    """
+
+    def stack(items: Sequence[Mapping[str, Tensor]]) -> tuple[Tensor, ...]:
+        return tuple(torch.stack([torch.as_tensor(item[key]) for item in items]) for key in keys)
+
+    return stack
 
 
 def read_score(evaluator: Evaluator, *, outputs: Sequence[str]) -> Score:

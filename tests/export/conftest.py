@@ -15,7 +15,7 @@ from tests.made_up_run import write_facts
 
 BUNDLES = Path(__file__).parents[2] / "bundles"
 AUTHORED = ("inference.yaml", "preprocessing.yaml", "metadata.json", "logging.conf")
-KINDS = ("regions.yaml", "classes.yaml", "windows.yaml")
+KINDS = ("regions.yaml", "classes.yaml")
 Pack = Callable[..., Path]
 
 
