@@ -10,6 +10,7 @@ from data_prep.case import Dataset
 from data_prep.errors import DatasetError, check_folder
 from data_prep.layouts.bids import read_bids
 from data_prep.layouts.brats import read_brats
+from data_prep.layouts.forgotten import looks_like_dicom
 from data_prep.layouts.parts import LABEL, Reading, gather_cases, list_volumes
 from data_prep.layouts.tasks import read_task
 
@@ -79,6 +80,8 @@ def _not_recognised(root: Path, volumes: Sequence[Path]) -> str:
     seen = f"{len(volumes)} such as {volumes[0]}" if volumes else "none"
     meant = [str(folder) for folder in _recognised_below(root)]
     hint = f"; did you mean {' or '.join(meant)}?" if meant else ""
+    if not volumes and looks_like_dicom(root):
+        hint += "; it holds DICOM: convert it, as with dcm2niix (predict reads it as it is)"
     return f"no dataset in {root}, its .nii and .nii.gz files are {seen}; expected {_KNOWN}{hint}"
 
 

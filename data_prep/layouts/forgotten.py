@@ -38,13 +38,14 @@ def _why_none(folder: Path) -> Iterator[Finding]:
     if volumes:
         detail = "no name in its folder names a sequence"
         yield Finding(rule, name, volumes[0].as_posix(), detail)
-    elif _holds_dicom(folder):
+    elif looks_like_dicom(folder):
         yield Finding(Rule.IS_DICOM, name, "", "a folder of DICOM beside folders of NIfTI")
     elif not entries:
         yield Finding(rule, name, "", "its folder is empty")
 
 
-def _holds_dicom(folder: Path) -> bool:
+def looks_like_dicom(folder: Path) -> bool:
+    """Tell whether a folder that may hold anything holds DICOM."""
     try:
         return holds_dicom(folder)
     except DatasetError:  # too many files to be one patient's

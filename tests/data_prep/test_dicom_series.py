@@ -359,3 +359,9 @@ def test_dicom_is_told_by_content(write_t1, writer, tmp_path):
 def test_without_pydicom_one_line_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pydicom", None)
     assert refusal(tmp_path) == "DICOM needs pydicom: pip install 'monai_kd[dicom]'"
+
+
+def test_a_check_of_a_folder_of_dicom_says_what_to_do(tmp_path):
+    Writer(tmp_path / "P1").write_case(draw_volumes())
+    with pytest.raises(DatasetError, match=r"it holds DICOM: convert it, .* predict reads it"):
+        find_dataset(tmp_path)
