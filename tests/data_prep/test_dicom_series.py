@@ -363,5 +363,5 @@ def test_without_pydicom_one_line_says_what_to_install(tmp_path, monkeypatch):
 
 def test_a_check_of_a_folder_of_dicom_says_what_to_do(tmp_path):
     Writer(tmp_path / "P1").write_case(draw_volumes())
-    with pytest.raises(DatasetError, match=r"it holds DICOM: convert it, .* predict reads it"):
+    with pytest.raises(DatasetError, match=r"it holds DICOM: convert it, .*predict reads it"):
         find_dataset(tmp_path)
