@@ -5,13 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import rmtree
-from typing import IO
+
+from filelock import FileLock, Timeout
 
 from data_prep.errors import DatasetError
 from data_prep.voxels.record import IMAGE, LABEL, RECORD
-
-if sys.platform != "win32":
-    import fcntl
 
 MARK = ".monai_kd-voxels"  # tells that the folder is ours, and keeps two runs from writing at once
 LIST = "voxels.json"
@@ -25,9 +23,14 @@ def hold(folder: Path) -> Iterator[None]:
     if folder.is_dir() and any(folder.iterdir()) and not (folder / MARK).is_file():
         raise DatasetError(f"{folder} is not empty and holds no voxels; name another folder")
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / MARK).open("a") as mark:
-        _lock(mark, folder)
+    mark = folder / MARK
+    if not mark.exists():  # where nothing can be locked it is a mark all the same
+        mark.touch()
+    lock = _take(mark, folder)
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def sweep(folder: Path, names: set[str]) -> None:
@@ -54,12 +57,12 @@ def discard(case_folder: Path) -> None:
         case_folder.rmdir()
 
 
-def _lock(mark: IO[str], folder: Path) -> None:
-    if sys.platform == "win32":
-        return
+def _take(mark: Path, folder: Path) -> FileLock:
+    lock = FileLock(mark, fallback_to_soft=False)
     with suppress(OSError):  # a file system without locks: there, two runs may collide
         try:
-            fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            lock.acquire(timeout=0)
+        except Timeout:
             sys.stderr.write(f"waiting for another run that writes to {folder}\n")
-            fcntl.flock(mark, fcntl.LOCK_EX)
+            lock.acquire()
+    return lock
