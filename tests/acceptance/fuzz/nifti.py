@@ -232,7 +232,7 @@ def retype(volume: Volume, random: Random) -> str:
 
 def revalue(volume: Volume, random: Random) -> str:
     """Values that no scanner gives; of a colour picture there are none."""
-    if volume.voxels.dtype.names:
+    if volume.voxels.dtype.kind == "V":
         return "a picture as it is"
     way = str(random.choice(["one", "all", "scaled", "slope", "negative", "few", "noise", "ends"]))
     value = FLOATS[int(random.integers(len(FLOATS)))]
