@@ -9,7 +9,6 @@ from monai_kd.distillation.distiller import Distiller
 from monai_kd.distillation.terms.balanced_soft_label_term import BalancedSoftLabelTerm
 from monai_kd.distillation.terms.hidden_term import HiddenTerm
 from monai_kd.distillation.terms.latent_term import LatentTerm
-from monai_kd.distillation.terms.stage_heads_term import StageHeadsTerm
 from monai_kd.distillation.terms.supervised_term import SupervisedTerm
 from monai_kd.distillation.terms.unlabelled_term import UnlabelledTerm
 from monai_kd.distillation.weighing import RunningMeanWeighing
@@ -128,8 +127,3 @@ def test_taps_are_those_of_all_terms_and_their_projectors_are_built_before_any_s
     assert loss.weights == {"latent": 1.0, "unlabelled": 0.5}
     assert [tuple(p.shape) for p in loss.parameters()] == [(6, 5, 1, 1), (6,)]
     assert all(map(torch.equal, before, student.parameters()))
-
-
-def test_a_text_for_a_list_of_taps_is_refused():
-    with pytest.raises(ValueError, match=r"taps are the text 'encoder.3'"):
-        StageHeadsTerm(student_taps="encoder.3")
