@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.func import functional_call
 
-from monai_kd.distillation.masks import find_masks
+from monai_kd.distillation.voxels import find_masks
 from monai_kd.outputs import DistillationOutput, NetworkOutput
 from tests.distillation.cases import CASES, SPACE, Case, hide
 

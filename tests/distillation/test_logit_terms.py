@@ -6,7 +6,6 @@ import pytest
 import torch
 from monai.losses import DeepSupervisionLoss, DiceLoss
 
-from monai_kd.distillation.pooling import average_to
 from monai_kd.distillation.reading import is_labelled, read_truth
 from monai_kd.distillation.reliability_gate import ReliabilityGate
 from monai_kd.distillation.terms.balanced_soft_label_term import BalancedSoftLabelTerm
@@ -18,6 +17,7 @@ from monai_kd.distillation.terms.soft_label_term import SoftLabelTerm
 from monai_kd.distillation.terms.soft_overlap_term import SoftOverlapTerm
 from monai_kd.distillation.terms.supervised_term import SupervisedTerm
 from monai_kd.distillation.terms.unlabelled_term import UnlabelledTerm
+from monai_kd.distillation.voxels import average_to
 from monai_kd.outputs import DistillationOutput, NetworkOutput
 from tests.distillation.cases import hide, make_class_label, make_random, make_region_label
 
