@@ -73,36 +73,28 @@ def test_impossible_settings_are_refused(term, settings, complaint):
         term(**settings)
 
 
-@pytest.mark.parametrize(
-    ("term", "complaint"),
-    [
-        (HiddenTerm(student_tap="fin", teacher_tap=FINE), "nearest is 'fine'"),
-        (GroupLinearTerm(**TAPS, groups=5), "set groups to 4 or less"),
-    ],
-)
-def test_what_cannot_be_read_is_named(term, complaint):
-    with pytest.raises(ValueError, match=complaint):
-        evaluate(term, make_maps(1, torch.float64, 2))
+MAPS = make_maps(1, torch.float64, 2)
+ROWS = NetworkOutput(torch.zeros(2, 3), {FINE: torch.zeros(2, 8)})
+
+
+def with_shape(*shape):
+    return with_teacher(MAPS, lambda _: torch.zeros(shape))
 
 
 @pytest.mark.parametrize(
-    ("shape", "complaint"),
+    ("term", "output", "complaint"),
     [
-        ((2, 25, 4), "25 tokens, which fill no grid"),
-        ((2, 4, 4, 6, 2), "as many windows and spatial axes"),
-        ((3, 4, 4, 6), "as many windows and spatial axes"),
+        (HiddenTerm(student_tap="fin", teacher_tap=FINE), MAPS, "nearest is 'fine'"),
+        (GroupLinearTerm(**TAPS, groups=5), MAPS, "set groups to 4 or less"),
+        (HiddenTerm(**TAPS), with_shape(2, 25, 4), "25 tokens, which fill no grid"),
+        (HiddenTerm(**TAPS), with_shape(2, 4, 4, 6, 2), "as many windows and spatial axes"),
+        (HiddenTerm(**TAPS), with_shape(3, 4, 4, 6), "as many windows and spatial axes"),
+        (HiddenTerm(**TAPS), DistillationOutput(ROWS, ROWS), "tap a module that puts out a map"),
     ],
 )
-def test_maps_that_do_not_match_are_named(shape, complaint):
-    output = with_teacher(make_maps(1, torch.float64, 2), lambda _: torch.zeros(shape))
+def test_what_cannot_be_compared_is_named(term, output, complaint):
     with pytest.raises(ValueError, match=complaint):
-        evaluate(HiddenTerm(**TAPS), output)
-
-
-def test_a_student_without_maps_is_told_to_tap_one():
-    said = NetworkOutput(torch.zeros(2, 3), {FINE: torch.zeros(2, 8)})
-    with pytest.raises(ValueError, match="tap a module that puts out a map"):
-        evaluate(HiddenTerm(**TAPS), DistillationOutput(said, said))
+        evaluate(term, output)
 
 
 def test_cross_attention_puts_the_teacher_in_by_chance_and_in_training_alone():

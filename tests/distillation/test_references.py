@@ -172,15 +172,6 @@ def test_soft_label_takes_the_truth_of_labelled_windows_alone():
     assert_agrees(term, soft_label(axis=1, labelled=0), label=nothing)
 
 
-def test_soft_label_in_classification():
-    student, teacher, label = S[:, :, 0, 0, 0], T[:, :, 0, 0, 0], np.array([2, 0])
-    entropy = -log_softmax(student, 1)[[0, 1], label].mean()
-    expected = 0.5 * 4 * softmax_kl(teacher / 2, student / 2, axis=1).mean() + 0.5 * entropy
-    output = DistillationOutput(*(NetworkOutput(torch.tensor(x)) for x in (student, teacher)))
-    for given in (torch.tensor(label), torch.tensor(label[:, None], dtype=torch.float32)):
-        assert_agrees(SoftLabelTerm(), expected, output=output, label=given)
-
-
 def nest(logits):
     """Logits of TC, WT, ET, each region's above those of the regions in it."""
     core = logits[:, 2] + abs(logits[:, 0]) + 0.1
@@ -255,8 +246,11 @@ def test_supervised(exclusive):
     assert_agrees(SupervisedTerm(exclusive=exclusive), total, label=label_of(exclusive))
 
 
-def test_supervised_classification_is_cross_entropy_alone():
-    logits, label = S[:, :, 0, 0, 0], np.array([2, 0])
-    expected = -log_softmax(logits, 1)[[0, 1], label].mean()
-    output, term = DistillationOutput(NetworkOutput(torch.tensor(logits))), SupervisedTerm
-    assert_agrees(term(exclusive=True), expected, output=output, label=torch.tensor(label))
+def test_of_a_classification_the_truth_is_cross_entropy_alone():
+    student, teacher, label = S[:, :, 0, 0, 0], T[:, :, 0, 0, 0], np.array([2, 0])
+    entropy = -log_softmax(student, 1)[[0, 1], label].mean()
+    expected = 0.5 * 4 * softmax_kl(teacher / 2, student / 2, axis=1).mean() + 0.5 * entropy
+    output = DistillationOutput(*(NetworkOutput(torch.tensor(x)) for x in (student, teacher)))
+    for given in (torch.tensor(label), torch.tensor(label[:, None], dtype=torch.float32)):
+        assert_agrees(SoftLabelTerm(), expected, output=output, label=given)
+        assert_agrees(SupervisedTerm(exclusive=True), entropy, output=output, label=given)

@@ -116,17 +116,14 @@ def test_an_ensemble_is_described_in_a_configuration():
     assert teacher(IMAGE).shape == (2, 3, 8, 8, 8)
 
 
-def test_no_networks_are_refused():
-    with pytest.raises(ValueError, match="networks is empty"):
-        EnsembleTeacher([])
-
-
-@pytest.mark.parametrize("axes", [[], [0, 0], [-1]])
-def test_axes_that_are_no_flip_are_refused(axes):
-    with pytest.raises(ValueError, match="expected lists of different spatial axes"):
-        EnsembleTeacher([small_network()], flips=[axes])
-
-
-def test_an_axis_that_the_image_lacks_is_refused():
-    with pytest.raises(ValueError, match=r"axes \(3,\), the image has the 3 spatial axes 0 to 2"):
-        EnsembleTeacher([small_network()], flips=[[3]])(IMAGE)
+@pytest.mark.parametrize(
+    ("members", "axes", "complaint"),
+    [
+        (0, [0], "networks is empty"),
+        *[(1, axes, "expected lists of different spatial axes") for axes in ([], [0, 0], [-1])],
+        (1, [3], r"axes \(3,\), the image has the 3 spatial axes 0 to 2"),
+    ],
+)
+def test_networks_and_flips_that_cannot_be_are_refused(members, axes, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        EnsembleTeacher([small_network()] * members, flips=[axes])(IMAGE)

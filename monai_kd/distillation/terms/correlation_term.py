@@ -1,9 +1,9 @@
 """Which channels and which voxels rise together, whatever their scale."""
 
-import torch
 from einops import rearrange
 from torch import Tensor
 
+from monai_kd.distillation.divergence import read_probability
 from monai_kd.distillation.feature_maps import EPSILON, PairedMaps, standardise
 from monai_kd.distillation.projectors import project_unlike
 from monai_kd.distillation.reading import read_logits
@@ -67,7 +67,10 @@ class CorrelationTerm(Term):
         """Return a scalar."""
         floor = EPSILON
         if self.maps is None:
-            teacher, student = (self._soften(logits) for logits in read_logits(output))
+            teacher, student = (
+                read_probability(logits / self.temperature, exclusive=self.exclusive)
+                for logits in read_logits(output)
+            )
             floor /= self.temperature**2
         else:
             student, teacher = self.maps(output)
@@ -76,10 +79,6 @@ class CorrelationTerm(Term):
             return self.intra * intra
         inter = decorrelation(student, teacher, "b c ... -> (b ...) c", epsilon=floor)
         return self.inter * inter + self.intra * intra
-
-    def _soften(self, logits: Tensor) -> Tensor:
-        logits = logits / self.temperature
-        return logits.softmax(dim=1) if self.exclusive else torch.sigmoid(logits)
 
 
 def decorrelation(student: Tensor, teacher: Tensor, rows: str, *, epsilon: float) -> Tensor:
