@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from torch import nn
 
-from monai_kd.distillation.paired_maps import PairedMaps
+from monai_kd.distillation.feature_maps import PairedMaps
 from monai_kd.outputs import DistillationOutput
 
 
@@ -43,3 +43,10 @@ class Term(nn.Module):
         for child in self.children():
             if isinstance(child, Term | PairedMaps):
                 child.fit(output)
+
+
+def check(fits: bool, expected: str, **settings: object) -> None:
+    """Refuse settings of a term that do not fit: what came, and what was expected."""
+    if not fits:
+        came = ", ".join(f"{name}={value!r}" for name, value in settings.items())
+        raise ValueError(f"got {came}: {expected}")

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from monai_kd.networks.conv_branch import ConvBranch
 from monai_kd.networks.decoder import make_decoder
-from monai_kd.networks.image_size import check_size
+from monai_kd.networks.efficientnet_student import check_size
 
 
 class ConvTeacher(nn.Module):
@@ -51,6 +51,6 @@ class ConvTeacher(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor | list[Tensor]:
         """Return logits of the image's size, or of the whole image; see `deep_supervision`."""
-        check_size(image, self.multiple, network="ConvTeacher")
+        check_size(image, self.multiple, "ConvTeacher")
         logits: Tensor | list[Tensor] = self.decoder(self.conv_branch(image), image)
         return logits

@@ -112,7 +112,7 @@ class EfficientNetStudent(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Return logits."""
         if not torch.jit.is_tracing():  # type: ignore[no-untyped-call]
-            check_size(image, self.multiple)
+            check_size(image, self.multiple, "EfficientNetStudent")
         features = image
         maps: list[Tensor] = []
         for stage in self.encoder:
@@ -300,12 +300,12 @@ def conv_unit(
     return nn.Sequential(*layers, *[nn.ReLU(inplace=True)] * activation)
 
 
-def check_size(image: Tensor, multiple: int) -> None:
+def check_size(image: Tensor, multiple: int, network: str) -> None:
     """Raise unless every edge of the image is a multiple of what the strides divide by."""
     size = image.shape[2:]
     for edge in size:
         if edge % multiple != 0:
             raise ValueError(
-                f"The image has spatial size {list(size)}; EfficientNetStudent needs every edge "
-                f"to be a multiple of {multiple}: pad it, or infer by sliding windows that are."
+                f"The image has spatial size {list(size)}; {network} needs every edge to be a "
+                f"multiple of {multiple}: pad it, or infer by sliding windows that are."
             )

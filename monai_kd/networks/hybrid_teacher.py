@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from monai_kd.networks.conv_branch import ConvBranch
 from monai_kd.networks.decoder import make_decoder
-from monai_kd.networks.image_size import check_size
+from monai_kd.networks.efficientnet_student import check_size
 from monai_kd.networks.msgff import MultiScaleFusion
 from monai_kd.networks.vit_branch import ViTBranch
 
@@ -72,7 +72,7 @@ class HybridTeacher(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor | list[Tensor]:
         """Return logits of the image's size, or of the whole image; see `deep_supervision`."""
-        check_size(image, self.multiple, network="HybridTeacher")
+        check_size(image, self.multiple, "HybridTeacher")
         fused = self.fusion(self.conv_branch(image), self.vit_branch(image))
         logits: Tensor | list[Tensor] = self.decoder(fused, image)
         return logits

@@ -3,12 +3,15 @@
 import itertools
 
 import numpy as np
+import pytest
 import torch
 
+from monai_kd.distillation.terms.fusion_transfer_term import FusionTransferTerm
 from monai_kd.outputs import DistillationOutput, NetworkOutput
-from tests.distillation.feature_cases import FINE
+from tests.distillation.cases import FINE, STAGES, make_fusion
 
 LABEL = torch.zeros(2, 1, 4, 6)
+FUSION = make_fusion(1, torch.float64, 2)
 EPSILON = 1e-6
 
 
@@ -18,9 +21,18 @@ def fit(term, output):
     return term.double()
 
 
-def evaluate(term, output):
+def make_fusion_term(**weights):
+    torch.manual_seed(1)
+    return fit(FusionTransferTerm(**STAGES, **weights), FUSION)
+
+
+def evaluate(term, output, label=LABEL):
     torch.manual_seed(0)
-    return term.double()(output, LABEL).item()
+    return term.double()(output, label).item()
+
+
+def assert_agrees(term, expected, output, label=LABEL):
+    assert evaluate(term, output, label) == pytest.approx(float(expected), rel=1e-6, abs=1e-9)
 
 
 def numbers(output, tap=FINE):
@@ -39,33 +51,37 @@ def with_teacher(output, change, tap=FINE):
     return DistillationOutput(output.student, NetworkOutput(output.teacher.logits, features))
 
 
+def halve(values):
+    """Means over cells of two voxels per axis."""
+    batch, channels, *space = values.shape
+    cells = [part for edge in space for part in (edge // 2, 2)]
+    return values.reshape(batch, channels, *cells).mean(axis=tuple(range(3, 3 + 2 * len(space), 2)))
+
+
 def normal(values, axis=-1, epsilon=EPSILON):
     centred = values - values.mean(axis, keepdims=True)
     return centred / np.sqrt((centred**2).mean(axis, keepdims=True) + epsilon)
 
 
-def softmax(values):
-    powers = np.exp(values - values.max(-1, keepdims=True))
-    return powers / powers.sum(-1, keepdims=True)
+def unit(values):
+    return values / np.sqrt((values**2).sum(-1, keepdims=True) + EPSILON)
 
 
-def sigmoid(values):
-    return 1 / (1 + np.exp(-values))
+def bernoulli(p, q):
+    return p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))
 
 
-def divergence(p, q):
-    return (p * np.log(p / q)).sum(-1).mean()
+def divergence(p, q, axis=-1):
+    return (p * np.log(p / q)).sum(axis)
 
 
 def cosine_distance(first, second):
     """Half the squared distance of vectors of length one, which is 1 - cos."""
-    first, second = (x / np.sqrt((x**2).sum(-1, keepdims=True) + EPSILON) for x in (first, second))
-    return 0.5 * ((first - second) ** 2).sum(-1).mean()
+    return 0.5 * ((unit(first) - unit(second)) ** 2).sum(-1).mean()
 
 
 def cosines(tokens):
-    tokens = tokens / np.sqrt((tokens**2).sum(-1, keepdims=True) + EPSILON)
-    return tokens @ tokens.swapaxes(1, 2)
+    return unit(tokens) @ unit(tokens).swapaxes(1, 2)
 
 
 def convolve(volume, layer):

@@ -9,7 +9,6 @@ from monai_kd.distillation.distiller import Distiller
 from monai_kd.distillation.terms.balanced_soft_label_term import BalancedSoftLabelTerm
 from monai_kd.distillation.terms.hidden_term import HiddenTerm
 from monai_kd.distillation.terms.latent_term import LatentTerm
-from monai_kd.distillation.terms.stage_heads_term import StageHeadsTerm
 from monai_kd.distillation.terms.supervised_term import SupervisedTerm
 from monai_kd.distillation.terms.unlabelled_term import UnlabelledTerm
 from monai_kd.distillation.weighing import RunningMeanWeighing
@@ -33,31 +32,24 @@ def test_a_term_of_weight_zero_is_not_computed():
     assert torch.equal(loss(ALONE, LABEL), SupervisedTerm()(ALONE, LABEL))
 
 
-def test_the_teacher_is_wanted_while_a_term_that_needs_it_counts():
-    assert make_loss().wants_teacher()
-    assert not make_loss(soft_label=0.0).wants_teacher()
-    ramped = make_loss()
-    ramped.set_ramp(0.0)
-    assert not ramped.wants_teacher()
-
-
-def test_the_teacher_is_not_run_when_nothing_asks_for_it():
+@pytest.mark.parametrize(("weight", "ramp"), [(1.0, 1.0), (0.0, 1.0), (1.0, 0.0)])
+def test_the_teacher_is_run_while_a_term_that_needs_it_counts(weight, ramp):
+    loss, student, teacher = make_loss(soft_label=weight), *(nn.Conv2d(4, 3, 1) for _ in "ST")
     runs = []
-    teacher = nn.Conv2d(4, 3, 1)
     teacher.register_forward_hook(lambda *_: runs.append(1))
-    loss = make_loss()
-    distiller = Distiller(nn.Conv2d(4, 3, 1), teacher=teacher, wants_teacher=loss.wants_teacher)
-    for ramp in (0.0, 1.0):
-        loss.set_ramp(ramp)
-        loss(distiller(torch.randn(2, 4, 4, 4)), LABEL)
-    assert len(runs) == 1
+    loss.set_ramp(ramp)
+    distiller = Distiller(student, teacher=teacher, wants_teacher=loss.wants_teacher)
+    loss(distiller(torch.randn(2, 4, 4, 4)), LABEL)
+    assert len(runs) == loss.wants_teacher() == (weight * ramp > 0)
 
 
-def test_the_ramp_scales_what_needs_the_teacher_and_nothing_else():
-    loss = make_loss()
+def test_loss_is_the_weighted_sum_of_its_terms_and_the_ramp_scales_what_needs_the_teacher():
+    loss = make_loss(supervised=2.0, soft_label=0.5)
     supervised, soft_label = (term(OUTPUT, LABEL) for term in loss.terms.values())
-    loss.set_ramp(0.25)
-    torch.testing.assert_close(loss(OUTPUT, LABEL), supervised + 0.25 * soft_label)
+    for ramp in (1.0, 0.25):
+        loss.set_ramp(ramp)
+        expected = 2 * supervised + ramp * 0.5 * soft_label
+        torch.testing.assert_close(loss(OUTPUT, LABEL), expected)
 
 
 def test_weighing_makes_weights_shares_of_the_loss():
@@ -128,8 +120,3 @@ def test_taps_are_those_of_all_terms_and_their_projectors_are_built_before_any_s
     assert loss.weights == {"latent": 1.0, "unlabelled": 0.5}
     assert [tuple(p.shape) for p in loss.parameters()] == [(6, 5, 1, 1), (6,)]
     assert all(map(torch.equal, before, student.parameters()))
-
-
-def test_a_text_for_a_list_of_taps_is_refused():
-    with pytest.raises(ValueError, match=r"taps are the text 'encoder.3'"):
-        StageHeadsTerm(student_taps="encoder.3")

@@ -7,22 +7,13 @@ from torch import nn
 from monai_kd.distillation import DistillationLoss, Distiller
 from monai_kd.distillation.terms.balanced_soft_label_term import BalancedSoftLabelTerm
 from monai_kd.distillation.terms.supervised_term import SupervisedTerm
-from monai_kd.networks import ConvTeacher, TappedNetwork
-from monai_kd.outputs import DistillationOutput, NetworkOutput
-
-
-def small_network(seed):
-    torch.manual_seed(seed)
-    return nn.Sequential(nn.Conv3d(4, 6, 3, padding=1), nn.BatchNorm3d(6), nn.Conv3d(6, 3, 1))
-
-
-def small_loss():
-    terms = {"supervised": SupervisedTerm(), "soft_label": BalancedSoftLabelTerm()}
-    return DistillationLoss(terms)
+from monai_kd.networks import TappedNetwork
+from tests.networks.cases import small_network
 
 
 def test_teacher_stays_bit_identical_while_every_student_parameter_moves():
-    distiller, loss = Distiller(small_network(1), teacher=small_network(2)), small_loss()
+    distiller = Distiller(small_network(1), teacher=small_network(2))
+    loss = DistillationLoss({"supervised": SupervisedTerm(), "soft_label": BalancedSoftLabelTerm()})
     student, teacher = copy.deepcopy(distiller.student), copy.deepcopy(distiller.teacher)
     optimizer = torch.optim.AdamW(distiller.student.parameters(), lr=0.1)
     image = torch.randn(2, 4, 8, 8, 8)
@@ -48,39 +39,11 @@ def test_without_a_teacher_only_the_student_speaks():
     assert output.student.logits.shape == (1, 3, 4, 4, 4)
 
 
-def test_loss_is_the_weighted_sum_of_its_terms():
-    logits, label = torch.randn(2, 3, 4, 4, 4), torch.ones(2, 3, 4, 4, 4)
-    output = DistillationOutput(NetworkOutput(logits), NetworkOutput(-logits))
-    terms = {
-        "supervised": SupervisedTerm(weight=2.0),
-        "soft_label": BalancedSoftLabelTerm(weight=0.5),
-    }
-    loss = DistillationLoss(terms)
-    expected = 2 * terms["supervised"](output, label) + 0.5 * terms["soft_label"](output, label)
-    torch.testing.assert_close(loss(output, label), expected)
-
-
-def test_levels_of_a_student_become_features():
-    student = ConvTeacher(2, stage_channels=(4, 6), deep_supervision=2)
-    output = Distiller(student).train()(torch.randn(2, 4, 8, 8))
-    assert {name: list(x.shape[2:]) for name, x in output.student.features.items()} == {
-        "deep.1": [4, 4],
-        "deep.2": [2, 2],
-    }
-
-
 def test_features_of_both_networks_pass_through():
     student, teacher = (TappedNetwork(small_network(seed), taps=["1"]) for seed in (1, 2))
     output = Distiller(student, teacher=teacher)(torch.randn(1, 4, 4, 4, 4))
     assert output.student.features["1"].requires_grad
     assert not output.teacher.features["1"].requires_grad
-
-
-def test_a_deeply_supervised_teacher_gives_one_level():
-    teacher = ConvTeacher(2, stage_channels=(4, 6), deep_supervision=2)
-    student = ConvTeacher(2, stage_channels=(4,))
-    output = Distiller(student, teacher=teacher).train()(torch.randn(2, 4, 8, 8))
-    assert output.teacher.features == {}
 
 
 def test_a_teacher_that_shares_weights_with_the_student_is_refused():

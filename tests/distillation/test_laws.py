@@ -4,212 +4,15 @@ import pytest
 import torch
 from torch.func import functional_call
 
-from monai_kd.distillation.reliability_gate import ReliabilityGate
-from monai_kd.distillation.terms.balanced_soft_label_term import BalancedSoftLabelTerm
-from monai_kd.distillation.terms.boundary_term import BoundaryTerm
-from monai_kd.distillation.terms.channelwise_term import ChannelwiseTerm
-from monai_kd.distillation.terms.deep_soft_label_term import DeepSoftLabelTerm
-from monai_kd.distillation.terms.nested_decoupled_term import NestedDecoupledTerm
-from monai_kd.distillation.terms.soft_label_term import SoftLabelTerm
-from monai_kd.distillation.terms.soft_overlap_term import SoftOverlapTerm
-from monai_kd.distillation.terms.supervised_term import SupervisedTerm
-from monai_kd.distillation.terms.unlabelled_term import UnlabelledTerm
+from monai_kd.distillation.voxels import find_masks
 from monai_kd.outputs import DistillationOutput, NetworkOutput
-from tests.distillation.cases import (
-    REGIONS,
-    SPACE,
-    WINDOWS,
-    Case,
-    make_class_label,
-    make_random,
-    make_region_label,
-)
-from tests.distillation.feature_cases import FEATURE_CASES
-
-
-def make_logits(seed, dtype, dims):
-    shape = (WINDOWS, REGIONS, *SPACE[dims])
-    student = make_random(seed, shape, dtype).requires_grad_()
-    return DistillationOutput(
-        NetworkOutput(student), NetworkOutput(make_random(seed + 100, shape, dtype))
-    )
-
-
-def make_levels(seed, dtype, dims):
-    output = make_logits(seed, dtype, dims)
-    half = (WINDOWS, REGIONS, *[edge // 2 for edge in SPACE[dims]])
-    deep = {"deep.1": make_random(seed + 200, half, dtype).requires_grad_()}
-    return DistillationOutput(NetworkOutput(output.student.logits, deep), output.teacher)
-
-
-def hide(label):
-    """The label of the last window becomes unknown."""
-    return torch.cat([label[:-1], torch.full_like(label[-1:], -1)])
-
-
-LOGIT_CASES = [
-    Case(
-        "balanced soft label",
-        lambda: BalancedSoftLabelTerm(dilation=0),
-        make_logits,
-        make_region_label,
-        equal=True,
-        unlabelled="teacher",
-        make_tempered=lambda t: BalancedSoftLabelTerm(temperature=t),
-    ),
-    Case(
-        "plain soft label of regions",
-        lambda: BalancedSoftLabelTerm(balanced=False),
-        make_logits,
-        make_region_label,
-        equal=True,
-        make_tempered=lambda t: BalancedSoftLabelTerm(temperature=t, balanced=False),
-    ),
-    Case(
-        "gated balanced soft label",
-        lambda: BalancedSoftLabelTerm(gate=ReliabilityGate()),
-        make_logits,
-        make_region_label,
-        equal=True,
-        unlabelled="teacher",
-    ),
-    Case(
-        "gated balanced soft label of classes",
-        lambda: BalancedSoftLabelTerm(exclusive=True, gate=ReliabilityGate()),
-        make_logits,
-        make_class_label,
-        equal=True,
-        unlabelled="teacher",
-    ),
-    Case(
-        "balanced soft label of classes",
-        lambda: BalancedSoftLabelTerm(exclusive=True, dilation=0),
-        make_logits,
-        make_class_label,
-        equal=True,
-        unlabelled="teacher",
-        make_tempered=lambda t: BalancedSoftLabelTerm(temperature=t, exclusive=True),
-    ),
-    Case(
-        "plain soft label of classes",
-        lambda: BalancedSoftLabelTerm(exclusive=True, balanced=False),
-        make_logits,
-        make_class_label,
-        equal=True,
-        make_tempered=lambda t: BalancedSoftLabelTerm(
-            temperature=t, exclusive=True, balanced=False
-        ),
-    ),
-    Case("soft overlap", SoftOverlapTerm, make_logits, make_region_label, equal=True),
-    Case("hard overlap", lambda: SoftOverlapTerm(hard=True), make_logits, make_region_label),
-    Case(
-        "soft overlap of classes",
-        lambda: SoftOverlapTerm(exclusive=True),
-        make_logits,
-        make_class_label,
-        equal=True,
-    ),
-    Case(
-        "hard overlap of classes",
-        lambda: SoftOverlapTerm(exclusive=True, hard=True),
-        make_logits,
-        make_class_label,
-    ),
-    Case(
-        "gated soft overlap",
-        lambda: SoftOverlapTerm(gate=ReliabilityGate()),
-        make_logits,
-        make_region_label,
-        equal=True,
-        unlabelled="teacher",
-    ),
-    Case(
-        "channelwise",
-        ChannelwiseTerm,
-        make_logits,
-        make_region_label,
-        equal=True,
-        make_tempered=lambda t: ChannelwiseTerm(temperature=t),
-    ),
-    Case(
-        "boundary",
-        BoundaryTerm,
-        make_logits,
-        make_region_label,
-        equal=True,
-        unlabelled="teacher",
-        make_tempered=lambda t: BoundaryTerm(temperature=t),
-    ),
-    Case(
-        "boundary of classes",
-        lambda: BoundaryTerm(exclusive=True),
-        make_logits,
-        make_class_label,
-        equal=True,
-        unlabelled="teacher",
-        make_tempered=lambda t: BoundaryTerm(temperature=t, exclusive=True),
-    ),
-    Case(
-        "nested decoupled",
-        lambda: NestedDecoupledTerm(order=(1, 0, 2)),
-        make_logits,
-        make_region_label,
-        equal=True,
-        unlabelled="teacher",
-    ),
-    Case("soft label", SoftLabelTerm, make_logits, make_class_label, unlabelled="teacher"),
-    Case(
-        "soft label alone",
-        lambda: SoftLabelTerm(alpha=1.0),
-        make_logits,
-        make_class_label,
-        equal=True,
-        make_tempered=lambda t: SoftLabelTerm(alpha=1.0, temperature=t),
-    ),
-    Case(
-        "deep soft label",
-        DeepSoftLabelTerm,
-        make_levels,
-        make_region_label,
-        unlabelled="teacher",
-        make_tempered=lambda t: DeepSoftLabelTerm(temperature=t),
-    ),
-    Case(
-        "deep soft label of classes",
-        lambda: DeepSoftLabelTerm(exclusive=True),
-        make_levels,
-        make_class_label,
-        make_tempered=lambda t: DeepSoftLabelTerm(temperature=t, exclusive=True),
-    ),
-    Case(
-        "unlabelled windows",
-        lambda: UnlabelledTerm(SoftOverlapTerm()),
-        make_logits,
-        lambda *arguments: hide(make_region_label(*arguments)),
-        equal=True,
-    ),
-    Case(
-        "supervised regions",
-        SupervisedTerm,
-        make_levels,
-        make_region_label,
-        needs_teacher=False,
-        unlabelled="skipped",
-    ),
-    Case(
-        "supervised classes",
-        lambda: SupervisedTerm(exclusive=True),
-        make_levels,
-        make_class_label,
-        needs_teacher=False,
-        unlabelled="skipped",
-    ),
-]
-CASES = [*LOGIT_CASES, *FEATURE_CASES]
+from tests.distillation.cases import CASES, SPACE, Case, hide
 
 
 def name_of(value):
-    return value.name if isinstance(value, Case) else None
+    if not isinstance(value, Case):
+        return None
+    return f"{value.term.__name__} {value.settings} {value.make_output.__name__}"
 
 
 def law(keep=lambda _: True):
@@ -224,14 +27,8 @@ def in_each_dimension():
 def make(case, *, dims=3, dtype=torch.float64):
     """The term with the same weights at each call, an output and a label."""
     output = case.make_output(1, dtype, dims)
-    term = fit(case.make_term(), output).to(torch.float32 if dtype is torch.bfloat16 else dtype)
+    term = case.fit(output).to(torch.float32 if dtype is torch.bfloat16 else dtype)
     return term, output, case.make_label(7, torch.float32, dims)
-
-
-def fit(term, output):
-    torch.manual_seed(0)
-    term.fit(output)
-    return term
 
 
 def change(output, function):
@@ -326,7 +123,7 @@ def test_gradient_of_projectors_agrees_with_finite_differences(case):
 @law(lambda case: list(make(case)[0].parameters()))
 def test_what_is_learned_lies_where_the_features_lie(case):
     output = change(case.make_output(1, torch.float32, 3), lambda _, x: x.detach().to("meta"))
-    term = fit(case.make_term(), output)
+    term = case.fit(output)
     assert {weight.device.type for weight in term.parameters()} == {"meta"}
 
 
@@ -347,16 +144,14 @@ def test_order_of_spatial_axes_changes_nothing(case):
     torch.testing.assert_close(term(change(output, turn), turn("", label)), term(output, label))
 
 
-@law(lambda case: case.make_tempered)
+@law(lambda case: case.tempered)
 @pytest.mark.parametrize("temperature", [2.0, 4.0, 8.0])
 def test_temperature_keeps_the_scale_of_gradients_of_small_logits(case, temperature):
     _, output, label = make(case)
     small = anew(output, lambda _, value: 0.01 * value)
-    norms = []
-    for t in (1.0, temperature):
-        term = fit(case.make_tempered(t), output).double()
-        norms.append(gradient_norm(term, small, label))
-    assert norms[1] / norms[0] == pytest.approx(1, abs=0.1)
+    terms = (case.fit(output, temperature=t).double() for t in (1.0, temperature))
+    first, second = (gradient_norm(term, small, label) for term in terms)
+    assert second / first == pytest.approx(1, abs=0.1)
 
 
 SITUATIONS = {
@@ -397,6 +192,15 @@ def test_value_is_one_number_in_single_precision_at_least(case):
 def test_terms_that_need_no_label_do_not_miss_it(case):
     term, output, label = make(case)
     assert torch.equal(term(output, hide(label)), term(output, label))
+
+
+@law(lambda case: case.unlabelled == "mask")
+def test_unlabelled_windows_take_the_teachers_mask_for_the_truth(case):
+    term, output, label = make(case)
+    mask = find_masks(output.teacher.logits, exclusive=case.settings.get("exclusive", False))
+    judged = mask.long().argmax(dim=1, keepdim=True) if label.shape[1] == 1 else mask
+    seen = torch.cat([label[:-1], judged[-1:].to(label)])
+    torch.testing.assert_close(term(output, hide(label)), term(output, seen))
 
 
 @law()

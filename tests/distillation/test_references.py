@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import maximum_filter
-from scipy.special import entr, expit, log_softmax, softmax
+from scipy.special import entr, expit, log_softmax, rel_entr, softmax
 
 from monai_kd.distillation.reliability_gate import ReliabilityGate
 from monai_kd.distillation.terms.balanced_soft_label_term import BalancedSoftLabelTerm
@@ -16,48 +16,68 @@ from monai_kd.distillation.terms.soft_label_term import SoftLabelTerm
 from monai_kd.distillation.terms.soft_overlap_term import SoftOverlapTerm
 from monai_kd.distillation.terms.supervised_term import SupervisedTerm
 from monai_kd.outputs import DistillationOutput, NetworkOutput
-from tests.distillation.cases import make_random
+from tests.distillation.cases import hide, make_random
+from tests.distillation.formulae import bernoulli, divergence, halve
 
-SHAPE = (2, 3, 8, 6, 4)
-STUDENT, TEACHER = (make_random(seed, SHAPE, torch.float64) for seed in (1, 2))
+SHAPE = (2, 3, 8, 12, 4)
+STUDENT, TEACHER = (make_random(seed, SHAPE) for seed in (1, 2))
 TEACHER -= 4  # foreground is rare, and its rim leaves background
-COARSE = make_random(3, (2, 3, 4, 3, 2), torch.float64)
+HALF, QUARTER = make_random(3, (2, 3, 4, 6, 2)), make_random(4, (2, 3, 2, 3, 1))
+LEVELS = {"deep.1": HALF, "deep.2": QUARTER, "fusion.gates": torch.ones(2, 3)}  # the last is none
+PAIR = DistillationOutput(NetworkOutput(STUDENT, LEVELS), NetworkOutput(TEACHER))
 S, T = STUDENT.numpy(), TEACHER.numpy()
-TRUTH = make_random(7, SHAPE, torch.float64).numpy() > 3
-CLASSES = np.digitize(make_random(8, SHAPE, torch.float64).numpy()[:, 0], [0, 2])
-REGION_LABEL, CLASS_LABEL = torch.tensor(TRUTH).double(), torch.tensor(CLASSES[:, None])
-PAIR = DistillationOutput(NetworkOutput(STUDENT, {"deep.1": COARSE}), NetworkOutput(TEACHER))
+REGIONS = make_random(7, SHAPE).numpy() > 3
+CLASSES = np.digitize(make_random(8, SHAPE).numpy()[:, 0], [0, 2])
+REGION_LABEL, CLASS_LABEL = torch.tensor(REGIONS).double(), torch.tensor(CLASSES[:, None])
 ALL_BUT_CHANNELS = (0, 2, 3, 4)
+
+each_kind = pytest.mark.parametrize("exclusive", [False, True], ids=["regions", "classes"])
+gated_or_not = pytest.mark.parametrize("gated", [False, True])
 
 
 def assert_agrees(term, expected, *, output=PAIR, label=REGION_LABEL):
     assert term(output, label).item() == pytest.approx(float(expected), rel=1e-6, abs=1e-9)
 
 
-def bernoulli(p, q):
-    return p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))
+def label_of(exclusive):
+    return CLASS_LABEL if exclusive else REGION_LABEL
+
+
+def one_hot(classes):
+    return np.moveaxis(np.eye(3)[classes], -1, 1).astype(bool)
+
+
+def masks(exclusive):
+    """The truth and what the teacher holds likely, region by region or class by class."""
+    return (one_hot(CLASSES), one_hot(T.argmax(1))) if exclusive else (REGIONS, T > 0)
+
+
+def sharpen(logits, exclusive):
+    return softmax(logits, 1) if exclusive else expit(logits)
+
+
+def diverge(p, q, exclusive):
+    """Of each region, or the one of all classes; `p` may be 0."""
+    if exclusive:
+        return np.broadcast_to(rel_entr(p, q).sum(1, keepdims=True), p.shape)
+    return rel_entr(p, q) + rel_entr(1 - p, 1 - q)
 
 
 def dilate(mask):
     return maximum_filter(mask, size=(1, 1, 3, 3, 3), mode="constant", cval=0)
 
 
-def mean_where(values, mask, weights=None):
-    """The mean over regions of each one's weighted mean in its mask."""
-    weights = mask * (np.ones_like(values) if weights is None else weights)
-    return ((values * weights).sum(ALL_BUT_CHANNELS) / weights.sum(ALL_BUT_CHANNELS)).mean()
+def mean_where(values, mask, weights=1.0):
+    """The mean over regions of each one's weighted mean in its mask, 0 where that is empty."""
+    weights = mask * weights * np.ones_like(values)
+    total = np.maximum(weights.sum(ALL_BUT_CHANNELS), 1e-9)
+    return ((values * weights).sum(ALL_BUT_CHANNELS) / total).mean()
 
 
-def halve(values):
-    """Means over cells of 2 x 2 x 2 voxels."""
-    batch, channels, *space = values.shape
-    cells = [part for edge in space for part in (edge // 2, 2)]
-    return values.reshape(batch, channels, *cells).mean(axis=(3, 5, 7))
-
-
-def trust():
-    """What the gate says where the label is known."""
-    return np.where(TRUTH, expit(T), 1 - expit(T))
+def trust(exclusive):
+    """What the gate says where the label is known: the probability of the truth."""
+    p, truth = sharpen(T, exclusive), masks(exclusive)[0]
+    return (p * truth).sum(1, keepdims=True) if exclusive else np.where(truth, p, 1 - p)
 
 
 def softmax_kl(teacher, student, *, axis):
@@ -65,70 +85,58 @@ def softmax_kl(teacher, student, *, axis):
     return (p * (log_p - log_softmax(student, axis))).sum(axis)
 
 
-@pytest.mark.parametrize("gated", [False, True])
-def test_balanced_soft_label(gated):
-    divergence = bernoulli(expit(T / 3), expit(S / 3))
-    inside, weights = dilate(TRUTH | (T > 0)), trust() if gated else None
-    halves = [mean_where(divergence, part, weights) for part in (inside, ~inside)]
-    term = BalancedSoftLabelTerm(temperature=3.0, gate=ReliabilityGate() if gated else None)
-    assert_agrees(term, 9 * sum(halves) / 2)
+@each_kind
+def test_the_gate_trusts_the_truth_where_it_is_known_and_confidence_elsewhere(exclusive):
+    p = sharpen(T, exclusive)
+    entropy = entr(p).sum(1, keepdims=True) / np.log(3)
+    if not exclusive:
+        entropy = (entr(p) + entr(1 - p)) / np.log(2)
+    said = ReliabilityGate()(TEACHER, hide(label_of(exclusive)), exclusive=exclusive)
+    np.testing.assert_allclose(said, np.concatenate([trust(exclusive)[:1], 1 - entropy[1:]]))
 
 
-def test_plain_soft_label_of_regions():
-    expected = 9 * bernoulli(expit(T / 3), expit(S / 3)).mean()
-    assert_agrees(BalancedSoftLabelTerm(temperature=3.0, balanced=False), expected)
+@each_kind
+@gated_or_not
+def test_balanced_soft_label(exclusive, gated):
+    truth, likely = masks(exclusive)
+    inside, weights = truth | likely, trust(exclusive) if gated else 1.0
+    dilation = 0 if exclusive else 1  # dilated, the classes here would leave no rest
+    inside = dilate(inside) if dilation else inside
+    found = diverge(*(sharpen(x / 3, exclusive) for x in (T, S)), exclusive)
+    halves = [mean_where(found, part, weights) for part in (inside, ~inside)]
+    settings = {"exclusive": exclusive, "gate": ReliabilityGate() if gated else None}
+    term = BalancedSoftLabelTerm(temperature=3.0, dilation=dilation, **settings)
+    assert_agrees(term, 9 * sum(halves) / 2, label=label_of(exclusive))
 
 
-@pytest.mark.parametrize("gated", [False, True])
-def test_soft_overlap(gated):
-    p, q, g = expit(T), expit(S), trust() if gated else np.ones_like(T)
-    overlap = 2 * (g * p * q).sum(ALL_BUT_CHANNELS) + 1e-5
-    dice = overlap / ((g * p**2 + g * q**2).sum(ALL_BUT_CHANNELS) + 1e-5)
-    expected = (1 - dice).mean() + (g * bernoulli(p, q)).mean()
-    assert_agrees(SoftOverlapTerm(gate=ReliabilityGate() if gated else None), expected)
+@each_kind
+def test_plain_soft_label(exclusive):
+    found = diverge(*(sharpen(x / 3, exclusive) for x in (T, S)), exclusive)
+    term = BalancedSoftLabelTerm(temperature=3.0, exclusive=exclusive, balanced=False)
+    assert_agrees(term, 9 * found.mean(), label=label_of(exclusive))
 
 
-def test_hard_overlap():
-    p, q = (T > 0).astype(float), expit(S)
-    overlap = 2 * (p * q).sum(ALL_BUT_CHANNELS) + 1e-5
-    dice = overlap / ((p + q**2).sum(ALL_BUT_CHANNELS) + 1e-5)
-    entropy = -np.log(np.where(p > 0, q, 1 - q)).mean()
-    assert_agrees(SoftOverlapTerm(hard=True), (1 - dice).mean() + entropy)
+@each_kind
+def test_boundary(exclusive):
+    truth, _ = masks(exclusive)
+    found = diverge(*(sharpen(x / 2, exclusive) for x in (T, S)), exclusive)
+    expected = 4 * mean_where(found, dilate(truth) & dilate(~truth))
+    term = BoundaryTerm(temperature=2.0, exclusive=exclusive)
+    assert_agrees(term, expected, label=label_of(exclusive))
 
 
-def test_boundary():
-    shell = dilate(TRUTH) & dilate(~TRUTH)
-    expected = 4 * mean_where(bernoulli(expit(T / 2), expit(S / 2)), shell)
-    assert_agrees(BoundaryTerm(temperature=2.0), expected)
-
-
-def one_hot(classes):
-    return np.moveaxis(np.eye(3)[classes], -1, 1).astype(bool)
-
-
-def test_class_terms_balance_and_bound_each_class_and_take_the_softmax_over_channels():
-    truth, divergence = one_hot(CLASSES), softmax_kl(T / 3, S / 3, axis=1)[:, None]
-    divergence = np.broadcast_to(divergence, SHAPE)
-    shell, inside = dilate(truth) & dilate(~truth), truth | one_hot(T.argmax(1))
-    balanced = sum(mean_where(divergence, part) for part in (inside, ~inside)) / 2
-    facts = {"output": PAIR, "label": CLASS_LABEL}
-    settings = {"temperature": 3.0, "exclusive": True}
-    assert_agrees(BoundaryTerm(**settings), 9 * mean_where(divergence, shell), **facts)
-    assert_agrees(BalancedSoftLabelTerm(**settings, dilation=0), 9 * balanced, **facts)
-    plain = BalancedSoftLabelTerm(**settings, balanced=False)
-    assert_agrees(plain, 9 * divergence.mean(), **facts)
-
-
-@pytest.mark.parametrize("gated", [False, True])
+@each_kind
+@gated_or_not
 @pytest.mark.parametrize("hard", [False, True])
-def test_soft_overlap_of_classes(gated, hard):
-    p, q = one_hot(T.argmax(1)).astype(float) if hard else softmax(T, 1), softmax(S, 1)
-    g = (softmax(T, 1) * one_hot(CLASSES)).sum(1, keepdims=True) if gated else np.ones(SHAPE)
+def test_soft_overlap(exclusive, gated, hard):
+    p = masks(exclusive)[1].astype(float) if hard else sharpen(T, exclusive)
+    q, g = sharpen(S, exclusive), trust(exclusive) if gated else 1.0
     overlap = 2 * (g * p * q).sum(ALL_BUT_CHANNELS) + 1e-5
     dice = overlap / ((g * (p**2 + q**2)).sum(ALL_BUT_CHANNELS) + 1e-5)
-    cross = -(p * log_softmax(S, 1)).sum(1) - entr(p).sum(1)
-    term = SoftOverlapTerm(hard=hard, exclusive=True, gate=ReliabilityGate() if gated else None)
-    assert_agrees(term, (1 - dice).mean() + (g[:, 0] * cross).mean(), label=CLASS_LABEL)
+    expected = (1 - dice).mean() + (g * diverge(p, q, exclusive)).mean()
+    gate = ReliabilityGate() if gated else None
+    term = SoftOverlapTerm(hard=hard, exclusive=exclusive, gate=gate)
+    assert_agrees(term, expected, label=label_of(exclusive))
 
 
 def channelwise(*, axis):
@@ -142,10 +150,12 @@ def test_channelwise():
     assert ChannelwiseTerm()(PAIR, REGION_LABEL) != pytest.approx(channelwise(axis=1), rel=0.05)
 
 
-def soft_label(*, axis):
+def soft_label(*, axis, labelled=2):
+    """Of the first windows alone the label is known."""
     log_q = np.moveaxis(log_softmax(S, axis), 1, -1)
-    entropy = -np.take_along_axis(log_q, CLASSES[..., None], -1).mean()
-    return 0.3 * 9 * softmax_kl(T / 3, S / 3, axis=axis).mean() + 0.7 * entropy
+    entropy = -np.take_along_axis(log_q, CLASSES[..., None], -1)[:labelled]
+    told = 0.3 * 9 * softmax_kl(T / 3, S / 3, axis=axis).mean()
+    return told + 0.7 * (entropy.mean() if labelled else 0.0)
 
 
 @pytest.mark.parametrize("wrong_axis", [0, 2, 3, 4])
@@ -155,13 +165,11 @@ def test_soft_label(wrong_axis):
     assert term(PAIR, CLASS_LABEL) != pytest.approx(soft_label(axis=wrong_axis), rel=0.05)
 
 
-def test_soft_label_in_classification():
-    student, teacher, label = S[:, :, 0, 0, 0], T[:, :, 0, 0, 0], np.array([2, 0])
-    entropy = -log_softmax(student, 1)[[0, 1], label].mean()
-    expected = 0.5 * 4 * softmax_kl(teacher / 2, student / 2, axis=1).mean() + 0.5 * entropy
-    output = DistillationOutput(*(NetworkOutput(torch.tensor(x)) for x in (student, teacher)))
-    for given in (torch.tensor(label), torch.tensor(label[:, None], dtype=torch.float32)):
-        assert_agrees(SoftLabelTerm(), expected, output=output, label=given)
+def test_soft_label_takes_the_truth_of_labelled_windows_alone():
+    term = SoftLabelTerm(alpha=0.3, temperature=3.0)
+    assert_agrees(term, soft_label(axis=1, labelled=1), label=hide(CLASS_LABEL))
+    nothing = torch.full_like(CLASS_LABEL, -1)
+    assert_agrees(term, soft_label(axis=1, labelled=0), label=nothing)
 
 
 def nest(logits):
@@ -172,16 +180,16 @@ def nest(logits):
 
 def decoupled(teacher, student, *, axis):
     """Zhao et al., equation 7, voxel by voxel; the target is how many regions a voxel lies in."""
-    core, wide, inner = np.moveaxis(TRUTH, 1, 0)
+    core, wide, inner = np.moveaxis(REGIONS, 1, 0)
     target = np.cumprod([wide, core, inner], axis=0).sum(axis=0)
     p, q = (soften_classes(x.numpy(), axis) for x in (teacher, student))
-    divergence = np.empty(target.shape)
+    found = np.empty(target.shape)
     for voxel in np.ndindex(target.shape):
         known = [np.delete(x[voxel], target[voxel]) for x in (p, q)]
         rest = [others / others.sum() for others in known]
-        divergence[voxel] = bernoulli(p[voxel][target[voxel]], q[voxel][target[voxel]])
-        divergence[voxel] += 3 * (rest[0] * np.log(rest[0] / rest[1])).sum()
-    return 4 * (divergence[target > 0].mean() + divergence[target == 0].mean()) / 2
+        found[voxel] = bernoulli(p[voxel][target[voxel]], q[voxel][target[voxel]])
+        found[voxel] += 3 * divergence(*rest)
+    return 4 * (found[target > 0].mean() + found[target == 0].mean()) / 2
 
 
 def soften_classes(logits, axis):
@@ -206,17 +214,17 @@ def test_nested_decoupled():
     assert term(output, REGION_LABEL) != pytest.approx(wrong, rel=0.05)
 
 
-def test_deep_soft_label_of_regions():
-    p, q = halve(expit(T / 2)), expit(COARSE.numpy() / 2)
-    inside = halve((TRUTH | (T > 0)).astype(float)) > 0
-    halves = [mean_where(bernoulli(p, q), part) for part in (inside, ~inside)]
-    assert_agrees(DeepSoftLabelTerm(), 4 * sum(halves) / 2)
-
-
-def test_deep_soft_label_of_classes():
-    p, q = halve(softmax(T / 2, 1)), softmax(COARSE.numpy() / 2, 1)
-    term = DeepSoftLabelTerm(exclusive=True)
-    assert_agrees(term, 4 * (p * np.log(p / q)).sum(1).mean(), label=CLASS_LABEL)
+@each_kind
+def test_deep_soft_label(exclusive):
+    truth, likely = masks(exclusive)
+    p, inside, total = sharpen(T / 2, exclusive), (truth | likely).astype(float), 0.0
+    for weight, level in zip((2 / 3, 1 / 3), (HALF, QUARTER), strict=True):
+        p, inside = halve(p), halve(inside)
+        found = diverge(p, sharpen(level.numpy() / 2, exclusive), exclusive)
+        halves = [mean_where(found, part) for part in (inside > 0, inside == 0)]
+        total += weight * (found.mean() if exclusive else sum(halves) / 2)
+    term = DeepSoftLabelTerm(exclusive=exclusive)
+    assert_agrees(term, 4 * total, label=label_of(exclusive))
 
 
 def dice_loss(probability, share):
@@ -226,30 +234,23 @@ def dice_loss(probability, share):
     return (1 - (overlap + 1e-5) / (both + 1e-5)).mean()
 
 
-def test_supervised_regions():
-    def owe(logits, share):
-        q = expit(logits)
-        entropy = -(share * np.log(q) + (1 - share) * np.log(1 - q)).mean()
-        return dice_loss(q, share) + entropy
-
-    share = TRUTH.astype(float)
-    expected = (owe(S, share) + owe(COARSE.numpy(), halve(share)) / 2) / 1.5
-    assert_agrees(SupervisedTerm(), expected)
-
-
-def test_supervised_classes():
-    def owe(logits, share):
-        return dice_loss(softmax(logits, 1), share) - (share * log_softmax(logits, 1)).sum(1).mean()
-
-    share = np.moveaxis(np.eye(3)[CLASSES], -1, 1)
-    expected = (owe(S, share) + owe(COARSE.numpy(), halve(share)) / 2) / 1.5
-    assert_agrees(SupervisedTerm(exclusive=True), expected, label=CLASS_LABEL)
+@each_kind
+def test_supervised(exclusive):
+    share, total = masks(exclusive)[0].astype(float), 0.0
+    for weight, level in zip((4 / 7, 2 / 7, 1 / 7), (STUDENT, HALF, QUARTER), strict=True):
+        q = sharpen(level.numpy(), exclusive)
+        entropy = -share * np.log(q) - (0 if exclusive else (1 - share) * np.log(1 - q))
+        entropy = entropy.sum(1).mean() if exclusive else entropy.mean()
+        total += weight * (dice_loss(q, share) + entropy)
+        share = halve(share) if level is not QUARTER else share
+    assert_agrees(SupervisedTerm(exclusive=exclusive), total, label=label_of(exclusive))
 
 
-def test_supervised_classification_is_cross_entropy_alone():
-    logits, label = S[:, :, 0, 0, 0], np.array([2, 0])
-    expected = -log_softmax(logits, 1)[[0, 1], label].mean()
-    output = DistillationOutput(NetworkOutput(torch.tensor(logits)))
-    assert_agrees(
-        SupervisedTerm(exclusive=True), expected, output=output, label=torch.tensor(label)
-    )
+def test_of_a_classification_the_truth_is_cross_entropy_alone():
+    student, teacher, label = S[:, :, 0, 0, 0], T[:, :, 0, 0, 0], np.array([2, 0])
+    entropy = -log_softmax(student, 1)[[0, 1], label].mean()
+    expected = 0.5 * 4 * softmax_kl(teacher / 2, student / 2, axis=1).mean() + 0.5 * entropy
+    output = DistillationOutput(*(NetworkOutput(torch.tensor(x)) for x in (student, teacher)))
+    for given in (torch.tensor(label), torch.tensor(label[:, None], dtype=torch.float32)):
+        assert_agrees(SoftLabelTerm(), expected, output=output, label=given)
+        assert_agrees(SupervisedTerm(exclusive=True), entropy, output=output, label=given)

@@ -18,29 +18,24 @@ def values(supervised, soft_label):
     return dict(zip(NAMES, torch.tensor([supervised, soft_label]), strict=True))
 
 
-def test_every_term_is_scaled_to_the_size_of_the_first():
-    weighing = make_weighing()
-    factors = weighing(values(2.0, 0.5))
-    assert [factors[name].item() for name in NAMES] == [1.0, 4.0]
+NAN, INFINITE = float("nan"), float("inf")
+FACTORS = {  # values of both terms at each step, and the factor of the second at the last one
+    "every term is scaled to the size of the first": ([(2.0, 0.5)], 4.0),
+    "factors follow the mean and not the last value": ([(1.0, 1.0), (1.0, 3.0)], 0.5),
+    "a batch with nothing to compare is not counted": ([(2.0, 1.0), (0.0, 1.0)], 2.0),
+    "a value that is not a number spoils no mean": ([(2.0, 1.0), (2.0, NAN), (2.0, 1.0)], 2.0),
+    "an infinite value spoils no mean": ([(2.0, 1.0), (2.0, INFINITE), (2.0, 1.0)], 2.0),
+    "the mean forgets what lies beyond its window": ([(1.0, 100.0), *[(1.0, 1.0)] * 20], 1.0),
+}
 
 
-def test_factors_follow_the_mean_and_not_the_last_value():
-    weighing = make_weighing()
-    weighing(values(1.0, 1.0))
-    assert weighing(values(1.0, 3.0))["soft_label"] == pytest.approx(1 / 2)
-
-
-def test_the_mean_forgets_what_lies_beyond_its_window():
-    weighing = make_weighing(window=2)
-    for size in (100.0, *[1.0] * 20):
-        factors = weighing(values(1.0, size))
-    assert factors["soft_label"] == pytest.approx(1, abs=0.01)
-
-
-def test_a_batch_with_nothing_to_compare_is_not_counted():
-    weighing = make_weighing()
-    weighing(values(2.0, 1.0))
-    assert weighing(values(0.0, 1.0))["soft_label"] == 2
+@pytest.mark.parametrize("claim", FACTORS)
+def test_factors(claim):
+    steps, expected = FACTORS[claim]
+    weighing = make_weighing(window=2 if "window" in claim else 100)
+    factors = [weighing(values(*step)) for step in steps][-1]
+    assert factors["supervised"] == 1
+    assert factors["soft_label"] == pytest.approx(expected, abs=0.01 if "window" in claim else 0)
 
 
 def test_a_term_that_joins_late_starts_from_its_own_first_values():
@@ -71,11 +66,3 @@ def test_factors_carry_no_gradient():
 def test_impossible_settings_are_refused():
     with pytest.raises(ValueError, match="window=0"):
         RunningMeanWeighing(window=0)
-
-
-@pytest.mark.parametrize("size", [float("nan"), float("inf")])
-def test_a_term_that_is_not_finite_for_once_spoils_no_mean(size):
-    weighing = make_weighing()
-    weighing(values(2.0, 1.0))
-    weighing(values(2.0, size))
-    assert weighing(values(2.0, 1.0))["soft_label"] == 2

@@ -22,16 +22,17 @@ def make_network(teacher: str, recipe: str = "phantom"):
 
 
 @pytest.mark.parametrize(
-    ("name", "fusion"), [("teacher", MultiScaleFusion), ("plain_teacher", PlainFusion)]
+    ("name", "kind", "fusion"),
+    [
+        ("teacher", HybridTeacher, MultiScaleFusion),
+        ("plain_teacher", HybridTeacher, PlainFusion),
+        ("conv_teacher", ConvTeacher, type(None)),
+    ],
 )
-def test_the_fusion_is_a_choice_of_yaml(name, fusion):
+def test_the_transformer_and_its_fusion_are_a_choice_of_yaml(name, kind, fusion):
     network = make_network(name)
-    assert isinstance(network, HybridTeacher)
-    assert isinstance(network.fusion, fusion)
-
-
-def test_the_teacher_without_a_transformer_is_a_choice_of_yaml():
-    assert isinstance(make_network("conv_teacher"), ConvTeacher)
+    assert type(network) is kind
+    assert isinstance(getattr(network, "fusion", None), fusion)
 
 
 def test_without_msgff_all_other_weights_keep_their_names_and_shapes():

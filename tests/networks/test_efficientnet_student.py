@@ -5,7 +5,6 @@ from itertools import pairwise
 
 import pytest
 import torch
-from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from monai_kd.networks import EfficientNetStudent, efficientnet_student
@@ -16,66 +15,12 @@ from monai_kd.networks.efficientnet_student import (
     scale_stages,
     scale_window,
 )
+from tests.networks.cases import count_parameters, random_image
 
 
 def seeded_student(spatial_dims: int = 3, **arguments) -> EfficientNetStudent:
     torch.manual_seed(0)
     return EfficientNetStudent(spatial_dims, **arguments)
-
-
-def random_image(*size: int, batch: int = 2, channels: int = 4) -> Tensor:
-    return torch.randn(batch, channels, *size, generator=torch.Generator().manual_seed(1))
-
-
-def count_parameters(network: nn.Module) -> int:
-    return sum(weight.numel() for weight in network.parameters())
-
-
-@pytest.mark.parametrize("size", [(32, 48), (32, 48, 16)])
-def test_logits_have_the_size_of_the_image(size):
-    student = seeded_student(len(size), in_channels=2, out_channels=5)
-    assert student(random_image(*size, channels=2)).shape == (2, 5, *size)
-
-
-@pytest.mark.parametrize("size", [(31, 32), (32, 32, 24)])
-def test_an_odd_size_is_refused_with_size_multiple_and_mend(size):
-    with pytest.raises(ValueError, match=rf"{size[-1]}\].*multiple of 16: pad it"):
-        seeded_student(len(size))(random_image(*size))
-
-
-def test_one_seed_gives_one_student():
-    image = random_image(32, 32, 32)
-    torch.testing.assert_close(seeded_student()(image), seeded_student()(image), rtol=0, atol=0)
-
-
-@pytest.mark.parametrize("size", [(32, 32), (32, 32, 32)])
-@pytest.mark.parametrize("squeeze_excitation", [False, True])
-def test_gradient_reaches_every_parameter(size, squeeze_excitation):
-    student = seeded_student(len(size), squeeze_excitation=squeeze_excitation)
-    student(random_image(*size)).square().sum().backward()
-    assert all(weight.grad.abs().sum() > 0 for weight in student.parameters())
-
-
-def test_the_state_survives_a_round_trip(tmp_path):
-    student, other = seeded_student().eval(), seeded_student(foreground_prior=0.3).eval()
-    torch.save(student.state_dict(), tmp_path / "model.pt")
-    other.load_state_dict(torch.load(tmp_path / "model.pt", weights_only=True))
-    image = random_image(32, 32, 32)
-    torch.testing.assert_close(other(image), student(image), rtol=0, atol=0)
-
-
-def test_cases_of_a_batch_do_not_meet_in_inference():
-    student = seeded_student().eval()
-    image = random_image(32, 32, 32)
-    torch.testing.assert_close(student(image)[1:], student(image[1:]), rtol=1e-4, atol=1e-5)
-
-
-def test_channels_last_changes_nothing():
-    student = seeded_student().eval()
-    image = random_image(32, 32, 32)
-    expected = student(image)
-    student = student.to(memory_format=torch.channels_last_3d)
-    torch.testing.assert_close(student(image), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [(32, 32), (32, 32, 32)])
@@ -93,42 +38,17 @@ def test_the_exported_program_agrees_with_the_network():
     torch.testing.assert_close(program(image), student(image), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["early", "mbconv", "fused"])
-@pytest.mark.parametrize("size", [(16, 16), (16, 16, 16)])
-def test_every_kind_of_block_learns(kind, size):
-    stages = [(8, 1, 2, kind), (16, 2, 4, kind)]
-    student = seeded_student(len(size), stages=stages, squeeze_excitation=kind == "mbconv")
-    student(random_image(*size)).square().sum().backward()
-    assert all(weight.grad.abs().sum() > 0 for weight in student.parameters())
-
-
-def test_an_unknown_kind_of_block_is_refused():
-    with pytest.raises(ValueError, match="'dense', expected 'early', 'mbconv' or 'fused'"):
-        seeded_student(stages=[(8, 1, 1, "dense")])
-
-
-@pytest.mark.parametrize("size", [(32, 48), (32, 48, 16)])
-def test_a_classifier_gives_one_row_per_image_and_learns(size):
-    student = seeded_student(len(size), out_channels=5, head="classification")
-    logits = student(random_image(*size))
-    logits.square().sum().backward()
-    assert logits.shape == (2, 5)
-    assert all(weight.grad.abs().sum() > 0 for weight in student.parameters())
-
-
-def test_other_than_two_or_three_dimensions_are_refused():
-    with pytest.raises(ValueError, match="spatial_dims is 1, expected 2 or 3"):
-        seeded_student(1)
-
-
-def test_squeeze_excitation_without_a_block_for_it_is_refused():
-    with pytest.raises(ValueError, match="needs a stage of the kind 'mbconv'"):
-        seeded_student(stages=STAGES[:3], squeeze_excitation=True)
-
-
-def test_an_unknown_head_is_refused_with_those_that_are_known():
-    with pytest.raises(ValueError, match="'boxes', expected 'segmentation' or 'classification'"):
-        seeded_student(head="boxes")
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ({"stages": [(8, 1, 1, "dense")]}, "'dense', expected 'early', 'mbconv' or 'fused'"),
+        ({"stages": STAGES[:3], "squeeze_excitation": True}, "a stage of the kind 'mbconv'"),
+        *[({"variant": v}, f"{v!r}, expected b0, b1") for v in ("b", "1", "b-1", "large", 0)],
+    ],
+)
+def test_what_no_student_can_be_is_refused(arguments, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        seeded_student(**arguments)
 
 
 def test_patches_of_four_start_at_a_quarter():
@@ -176,12 +96,6 @@ def test_the_window_grows_with_the_variant():
 def test_each_variant_is_larger_than_the_one_before():
     counts = [count_parameters(seeded_student(variant=f"b{step}")) for step in range(4)]
     assert counts == sorted(set(counts))
-
-
-@pytest.mark.parametrize("variant", ["b", "1", "b-1", "large", 0])
-def test_an_unknown_variant_is_refused(variant):
-    with pytest.raises(ValueError, match=f"{variant!r}, expected b0, b1"):
-        seeded_student(variant=variant)
 
 
 def test_the_default_student_has_at_most_eleven_hundred_thousand_parameters():

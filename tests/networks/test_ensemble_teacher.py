@@ -5,8 +5,10 @@ from torch import Tensor, nn
 
 from monai_kd.distillation import Distiller
 from monai_kd.networks import ConvTeacher, EnsembleTeacher, TappedNetwork
+from tests.networks.cases import random_image, small_network
 
 ALL_FLIPS = [[0], [1], [2], [0, 1, 2]]
+IMAGE = random_image(8, 8, 8)
 
 
 class _Constant(nn.Module):
@@ -20,43 +22,24 @@ class _Constant(nn.Module):
         return self.logits
 
 
-def small_network(seed: int = 0) -> nn.Module:
-    torch.manual_seed(seed)
-    return nn.Sequential(nn.Conv3d(4, 6, 3, padding=1), nn.BatchNorm3d(6), nn.Conv3d(6, 3, 1))
-
-
-def random_image() -> Tensor:
-    return torch.randn(2, 4, 8, 8, 8, generator=torch.Generator().manual_seed(1))
-
-
-def logit(probability: float) -> Tensor:
-    return torch.full((1, 1, 2, 2), probability).logit()
-
-
 def ask(*logits: Tensor, exclusive: bool = False) -> Tensor:
     networks = [_Constant(one) for one in logits]
     return EnsembleTeacher(networks, exclusive=exclusive)(torch.zeros(1, 4, 2, 2))
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_a_network_and_its_copies_are_the_network(times):
-    network, image = small_network().eval(), random_image()
-    expected = network(image)
-    torch.testing.assert_close(EnsembleTeacher([network] * times)(image), expected)
-
-
-@pytest.mark.parametrize("times", [1, 2])
-def test_exclusive_copies_are_the_network_in_probability(times):
-    network, image = small_network().eval(), random_image()
-    logits = EnsembleTeacher([network] * times, exclusive=True)(image)
-    torch.testing.assert_close(logits.softmax(1), network(image).softmax(1))
+@pytest.mark.parametrize("exclusive", [False, True])
+def test_a_network_and_its_copies_are_the_network(times, exclusive):
+    network = small_network().eval()
+    answers = EnsembleTeacher([network] * times, exclusive=exclusive)(IMAGE), network(IMAGE)
+    if exclusive:
+        answers = (logits.softmax(1) for logits in answers)
+    torch.testing.assert_close(*answers)
 
 
 def test_probabilities_are_averaged_and_not_logits():
-    torch.testing.assert_close(ask(logit(0.9), logit(0.3)).sigmoid(), logit(0.6).sigmoid())
-
-
-def test_exclusive_probabilities_are_averaged_and_not_logits():
+    high, low, mean = (torch.full((1, 1, 2, 2), p).logit() for p in (0.9, 0.3, 0.6))
+    torch.testing.assert_close(ask(high, low).sigmoid(), mean.sigmoid())
     first, second = torch.tensor([[0.8, 0.1, 0.1]]), torch.tensor([[0.2, 0.2, 0.6]])
     logits = ask(first.log(), second.log(), exclusive=True)
     torch.testing.assert_close(logits.softmax(1), torch.tensor([[0.5, 0.15, 0.35]]))
@@ -71,17 +54,15 @@ def test_the_order_of_the_networks_does_not_matter(exclusive):
 
 def test_a_network_that_mirrors_with_its_image_is_unchanged_by_flips():
     network = nn.Conv3d(4, 3, 1).eval()
-    image = random_image()
-    torch.testing.assert_close(
-        EnsembleTeacher([network], flips=ALL_FLIPS)(image), network(image), rtol=1e-5, atol=1e-5
-    )
+    flipped = EnsembleTeacher([network], flips=ALL_FLIPS)(IMAGE)
+    torch.testing.assert_close(flipped, network(IMAGE), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_with_a_flip_the_ensemble_mirrors_with_its_image(axis):
-    ensemble, image = EnsembleTeacher([small_network()], flips=[[axis]]), random_image()
-    mirrored = ensemble(image.flip(axis + 2)).flip(axis + 2)
-    torch.testing.assert_close(mirrored, ensemble(image), rtol=1e-4, atol=1e-5)
+    ensemble = EnsembleTeacher([small_network()], flips=[[axis]])
+    mirrored = ensemble(IMAGE.flip(axis + 2)).flip(axis + 2)
+    torch.testing.assert_close(mirrored, ensemble(IMAGE), rtol=1e-4, atol=1e-5)
 
 
 def test_a_classification_is_averaged_over_flips():
@@ -102,15 +83,15 @@ def test_certain_networks_give_finite_logits(exclusive, value):
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_autocast_keeps_the_average_in_float32(dtype):
     ensemble = EnsembleTeacher([small_network(), small_network(1)], flips=[[0]])
-    expected = ensemble(random_image())
+    expected = ensemble(IMAGE)
     with torch.autocast("cpu", dtype=dtype):
-        logits = ensemble(random_image())
+        logits = ensemble(IMAGE)
     assert logits.dtype == torch.float32
     torch.testing.assert_close(logits, expected, rtol=0.05, atol=0.05)
 
 
 def test_no_gradient_reaches_the_networks_nor_the_image():
-    ensemble, image = EnsembleTeacher([small_network()]), random_image().requires_grad_()
+    ensemble, image = EnsembleTeacher([small_network()]), IMAGE.clone().requires_grad_()
     assert not ensemble(image).requires_grad
     assert not any(weight.requires_grad for weight in ensemble.parameters())
 
@@ -123,7 +104,7 @@ def test_training_mode_never_reaches_the_networks():
 def test_tapped_members_and_a_distiller_are_understood():
     members = [TappedNetwork(small_network(), taps=["0"]), small_network(1)]
     distiller = Distiller(small_network(2), teacher=EnsembleTeacher(members)).train()
-    assert distiller(random_image()).teacher.logits.shape == (2, 3, 8, 8, 8)
+    assert distiller(IMAGE).teacher.logits.shape == (2, 3, 8, 8, 8)
 
 
 def test_an_ensemble_is_described_in_a_configuration():
@@ -132,20 +113,17 @@ def test_an_ensemble_is_described_in_a_configuration():
     config = {"first": member, "second": member}
     config["teacher"] = ensemble | {"networks": ["@first", "@second"]}
     teacher = ConfigParser(config).get_parsed_content("teacher")
-    assert teacher(random_image()).shape == (2, 3, 8, 8, 8)
+    assert teacher(IMAGE).shape == (2, 3, 8, 8, 8)
 
 
-def test_no_networks_are_refused():
-    with pytest.raises(ValueError, match="networks is empty"):
-        EnsembleTeacher([])
-
-
-@pytest.mark.parametrize("axes", [[], [0, 0], [-1]])
-def test_axes_that_are_no_flip_are_refused(axes):
-    with pytest.raises(ValueError, match="expected lists of different spatial axes"):
-        EnsembleTeacher([small_network()], flips=[axes])
-
-
-def test_an_axis_that_the_image_lacks_is_refused():
-    with pytest.raises(ValueError, match=r"axes \(3,\), the image has the 3 spatial axes 0 to 2"):
-        EnsembleTeacher([small_network()], flips=[[3]])(random_image())
+@pytest.mark.parametrize(
+    ("members", "axes", "complaint"),
+    [
+        (0, [0], "networks is empty"),
+        *[(1, axes, "expected lists of different spatial axes") for axes in ([], [0, 0], [-1])],
+        (1, [3], r"axes \(3,\), the image has the 3 spatial axes 0 to 2"),
+    ],
+)
+def test_networks_and_flips_that_cannot_be_are_refused(members, axes, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        EnsembleTeacher([small_network()] * members, flips=[axes])(IMAGE)

@@ -1,41 +1,27 @@
 import pytest
 import torch
 from monai.bundle import ConfigParser
-from torch import Tensor, nn
 
 from monai_kd.distillation import Distiller
 from monai_kd.distillation.terms.supervised_term import SupervisedTerm
-from monai_kd.networks import HybridTeacher, PlainFusion, TappedNetwork
+from monai_kd.networks import HybridTeacher, TappedNetwork
+from tests.networks.cases import count_parameters, random_image, seeded_network, starved
 
 FULL = {"stage_channels": (64, 128, 256, 512), "hidden_size": 576, "layers": 12, "patch_size": 16}
 
 
-def tiny_teacher(spatial_dims: int = 3, **arguments) -> HybridTeacher:
-    torch.manual_seed(0)
-    sizes = {"stage_channels": (4, 6, 8), "hidden_size": 32, "layers": 3}
-    return HybridTeacher(spatial_dims, **(sizes | arguments))
-
-
-def random_image(*size: int, batch: int = 2, channels: int = 4) -> Tensor:
-    return torch.randn(batch, channels, *size, generator=torch.Generator().manual_seed(1))
-
-
-def count_parameters(network: nn.Module) -> int:
-    return sum(weight.numel() for weight in network.parameters())
-
-
 def test_a_window_of_the_learned_grid_takes_the_positions_as_they_are():
-    branch = tiny_teacher(2).vit_branch
+    branch = seeded_network("concatenation", 2).vit_branch
     assert branch.embed(random_image(64, 64)).shape == (2, *branch.positions.shape[1:])
 
 
 def test_the_multiple_fits_stages_and_patches():
-    assert tiny_teacher(patch_size=6).multiple == 24
-    assert tiny_teacher(patch_size=16).multiple == 16
+    assert seeded_network("concatenation", patch_size=6).multiple == 24
+    assert seeded_network("concatenation", patch_size=16).multiple == 16
 
 
 def test_a_change_far_away_reaches_the_logits():
-    teacher = tiny_teacher(2).eval()
+    teacher = seeded_network("concatenation", 2).eval()
     image = random_image(128, 128, batch=1).requires_grad_()
     teacher(image)[0, 0, 0, 0].backward()
     assert image.grad[..., -8:, -8:].abs().sum() > 0
@@ -44,7 +30,7 @@ def test_a_change_far_away_reaches_the_logits():
 @pytest.mark.parametrize("size", [(16, 24), (16, 16, 24)])
 def test_msgff_tells_fused_maps_attention_and_gates(size):
     taps = ["fusion.fused.0", "fusion.fused.2", "fusion.cross_scale.scale_attention"]
-    tapped = TappedNetwork(tiny_teacher(len(size)), taps=[*taps, "fusion.gates"])
+    tapped = TappedNetwork(seeded_network("concatenation", len(size)), taps=[*taps, "fusion.gates"])
     features = tapped(random_image(*size)).features
     assert features["fusion.fused.0"].shape == (2, 4, *[edge // 2 for edge in size])
     assert features["fusion.fused.2"].shape == (2, 8, *[edge // 8 for edge in size])
@@ -53,26 +39,16 @@ def test_msgff_tells_fused_maps_attention_and_gates(size):
 
 
 def test_the_plain_fusion_tells_its_maps_under_the_same_name():
-    tapped = TappedNetwork(tiny_teacher(fusion=PlainFusion), taps=["fusion.fused.0"])
+    tapped = TappedNetwork(seeded_network("plain"), taps=["fusion.fused.0"])
     assert tapped(random_image(16, 16, 16)).features["fusion.fused.0"].shape == (2, 4, 8, 8, 8)
 
 
-def test_the_fusion_is_chosen_in_a_configuration():
-    teachers = {"joining": read_teacher("MultiScaleFusion", joining="attention")}
-    teachers |= {"plain": read_teacher("PlainFusion")}
-    assert hasattr(teachers["joining"].fusion.local[0].join, "weigh")
-    assert isinstance(teachers["plain"].fusion, PlainFusion)
-
-
-def read_teacher(fusion: str, **arguments) -> HybridTeacher:
-    component = {"_target_": f"monai_kd.networks.{fusion}", "_mode_": "callable", **arguments}
-    network = {
-        "_target_": "monai_kd.networks.HybridTeacher",
-        "stage_channels": [4, 6],
-        "hidden_size": 32,
-        "fusion": component,
-    }
-    return ConfigParser({"network": network}).get_parsed_content("network")
+def test_the_joining_is_chosen_in_a_configuration():
+    fusion = {"_target_": "monai_kd.networks.MultiScaleFusion", "_mode_": "callable"}
+    network = {"_target_": "monai_kd.networks.HybridTeacher", "stage_channels": [4, 6]}
+    config = {"network": {**network, "fusion": {**fusion, "joining": "attention"}}}
+    teacher = ConfigParser(config).get_parsed_content("network")
+    assert hasattr(teacher.fusion.local[0].join, "weigh")
 
 
 def test_the_default_teacher_has_about_five_million_parameters():
@@ -106,19 +82,10 @@ def full_teacher() -> HybridTeacher:
     return HybridTeacher(**FULL, deep_supervision=3)
 
 
-def starved(network: nn.Module) -> list[str]:
-    """Names of parameters without a gradient that is finite and somewhere not zero."""
-    return [
-        name
-        for name, weight in network.named_parameters()
-        if weight.grad is None or not 0 < weight.grad.abs().sum() < float("inf")
-    ]
-
-
-def test_a_step_in_bf16_reaches_every_parameter():
-    torch.manual_seed(0)  # of other draws a ReLU may starve one of eight channels
-    teacher = tiny_teacher(deep_supervision=2)
-    take_step(teacher, 16, 16, 24)
+@pytest.mark.parametrize("bf16", [False, True])
+def test_a_step_of_all_levels_reaches_every_parameter(bf16):
+    teacher = seeded_network("concatenation", deep_supervision=3)
+    take_step(teacher, 24, 24, 32, bf16=bf16)  # of fewer voxels bf16 may starve a ReLU
     assert starved(teacher) == []
 
 
@@ -140,16 +107,14 @@ def test_a_step_of_the_full_teacher_at_128_stays_below_40_gib():
     assert torch.cuda.max_memory_allocated() < 40 * 2**30
 
 
-def test_too_many_stages_are_refused():
-    with pytest.raises(ValueError, match="6 stages, VGG16 has 5"):
-        HybridTeacher(stage_channels=(4,) * 6, hidden_size=32)
-
-
-def test_a_hidden_size_that_heads_cannot_share_is_refused():
-    with pytest.raises(ValueError, match="hidden_size is 40, expected a multiple of 32"):
-        tiny_teacher(hidden_size=40)
-
-
-def test_fewer_layers_than_scales_are_refused():
-    with pytest.raises(ValueError, match="layers is 2, expected at least one for each of 3"):
-        tiny_teacher(layers=2)
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ({"stage_channels": (4,) * 6}, "6 stages, VGG16 has 5"),
+        ({"hidden_size": 40}, "hidden_size is 40, expected a multiple of 32"),
+        ({"layers": 2}, "layers is 2, expected at least one for each of 3"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused(arguments, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        seeded_network("concatenation", **arguments)

@@ -11,8 +11,7 @@ from monai_kd.networks.msgff import (
     pool_to,
 )
 from monai_kd.networks.plain_fusion import PlainFusion, PointwiseFusion
-
-CHANNELS = (4, 6, 8)
+from tests.networks.cases import CHANNELS
 
 
 def random_maps(channels: tuple[int, ...], *, edge: int = 16, batch: int = 2) -> list[torch.Tensor]:
@@ -21,13 +20,6 @@ def random_maps(channels: tuple[int, ...], *, edge: int = 16, batch: int = 2) ->
         torch.randn(batch, count, *[edge >> scale] * 3, generator=generator)
         for scale, count in enumerate(channels)
     ]
-
-
-@pytest.mark.parametrize("fusion", [MultiScaleFusion, PlainFusion])
-def test_fused_maps_keep_size_and_channels_of_the_cnn_maps(fusion):
-    vit_maps = [torch.randn(2, 32, 2, 2, 2) for _ in CHANNELS]
-    fused = fusion(3, stage_channels=CHANNELS, hidden_size=32)(random_maps(CHANNELS), vit_maps)
-    assert [volume.shape for volume in fused] == [volume.shape for volume in random_maps(CHANNELS)]
 
 
 @pytest.mark.parametrize("joining", ["sum", "concatenation", "attention"])
@@ -69,12 +61,6 @@ def test_scale_attention_is_the_sum_of_the_attention_of_all_tokens():
     weights = (query @ key.mT / 32**0.5).softmax(dim=-1)
     expected = weights.reshape(2, 4, 3, 5, 3, 5).mean(dim=(1, 3)).sum(dim=-1)
     torch.testing.assert_close(ScaleAttention(scales=3)(query, key), expected)
-
-
-def test_scale_attention_to_equal_keys_is_shared_equally():
-    query, key = torch.randn(2, 4, 6, 32), torch.ones(2, 4, 6, 32)
-    looks = ScaleAttention(scales=3)(query, key)
-    torch.testing.assert_close(looks, torch.full((2, 3, 3), 1 / 3))
 
 
 def test_gates_share_one_per_scale_on_average():

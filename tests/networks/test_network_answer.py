@@ -12,38 +12,24 @@ def random_levels(count: int) -> list[torch.Tensor]:
     return [torch.randn(2, 3, 8 >> level, 8 >> level) for level in range(count)]
 
 
-def test_a_tensor_is_the_logits():
-    (logits,) = random_levels(1)
-    assert to_network_output(logits, IMAGE) == NetworkOutput(logits, {})
+FULL, HALF, QUARTER = random_levels(3)
+STACK = torch.randn(2, 4, 3, 8, 8)
+ANSWERS = {
+    "a tensor is the logits": (FULL, [FULL]),
+    "a row of logits per image is a classification": (STACK[:, :, 0, 0, 0], [STACK[:, :, 0, 0, 0]]),
+    "a list is one level": ([FULL], [FULL]),
+    "a list is levels": ([FULL, HALF, QUARTER], [FULL, HALF, QUARTER]),
+    "levels in one piece are taken apart": (STACK, STACK.unbind(1)),
+    "side results are left out": ((FULL, torch.zeros(())), [FULL]),
+}
 
 
-def test_a_row_of_logits_per_image_is_a_classification():
-    assert to_network_output(torch.zeros(2, 5), IMAGE).logits.shape == (2, 5)
-
-
-@pytest.mark.parametrize("count", [1, 3])
-def test_levels_come_back_as_they_went_in(count):
-    levels = random_levels(count)
-    found = list_levels(to_network_output(levels, IMAGE))
-    assert len(found) == count
-    assert all(after is before for after, before in zip(found, levels, strict=True))
-
-
-def test_coarser_levels_are_features_by_number():
-    _, half, quarter = levels = random_levels(3)
-    features = to_network_output(levels, IMAGE).features
-    assert features == {"deep.1": half, "deep.2": quarter}
-
-
-def test_levels_in_one_piece_are_taken_apart():
-    stack = torch.randn(2, 4, 3, 8, 8)
-    found = list_levels(to_network_output(stack, IMAGE))
-    torch.testing.assert_close(torch.stack(found, dim=1), stack, rtol=0, atol=0)
-
-
-def test_side_results_are_left_out():
-    (logits,) = random_levels(1)
-    assert to_network_output((logits, torch.zeros(())), IMAGE) == NetworkOutput(logits, {})
+@pytest.mark.parametrize(("answer", "levels"), ANSWERS.values(), ids=ANSWERS)
+def test_every_form_of_answer_tells_its_levels_by_number(answer, levels):
+    output = to_network_output(answer, IMAGE)
+    assert list(output.features) == [f"deep.{level}" for level in range(1, len(levels))]
+    assert len(list_levels(output)) == len(levels)
+    assert all(map(torch.equal, list_levels(output), levels))
 
 
 def test_an_output_stays_as_it_is():

@@ -2,11 +2,12 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 from monai.networks.nets import UNETR, DynUNet, SegResNet, SwinUNETR
-from torch import Tensor, nn
+from torch import nn
 
 from monai_kd.distillation import Distiller
 from monai_kd.distillation.terms.supervised_term import SupervisedTerm
 from monai_kd.networks import EfficientNetStudent, TappedNetwork, list_levels
+from tests.networks.cases import random_image
 
 SIZE = (32, 64)
 CHANNELS = {"in_channels": 4, "out_channels": 3}
@@ -41,10 +42,6 @@ NETWORKS = {
 each_network = pytest.mark.parametrize(("make", "taps"), NETWORKS.items())
 
 
-def random_image(batch: int = 2) -> Tensor:
-    return torch.randn(batch, 4, *SIZE, generator=torch.Generator().manual_seed(1))
-
-
 def small_network(activation: nn.Module | None = None) -> nn.Sequential:
     torch.manual_seed(0)
     middle = activation or nn.ReLU()
@@ -52,24 +49,13 @@ def small_network(activation: nn.Module | None = None) -> nn.Sequential:
 
 
 @each_network
-def test_taps_of_monai_networks_have_their_sizes(make, taps):
-    output = TappedNetwork(make(), taps=list(taps))(random_image())
-    assert output.logits.shape == (2, 3, *SIZE)
-    assert {tap: output.features[tap].shape[-len(size) :] for tap, size in taps.items()} == taps
-
-
-@each_network
-def test_the_logits_are_those_of_the_network(make, taps):
-    network, image = make().eval(), random_image()
+def test_taps_of_monai_networks_have_their_sizes_and_nothing_else_changes(make, taps):
+    network, image = make().eval(), random_image(*SIZE)
     tapped = TappedNetwork(network, taps=list(taps)).eval()
-    torch.testing.assert_close(tapped(image).logits, network(image), rtol=0, atol=0)
-
-
-@each_network
-def test_nothing_stays_on_the_network(make, taps):
-    tapped = TappedNetwork(make(), taps=list(taps))
     before = snapshot(tapped)
-    tapped(random_image())
+    output = tapped(image)
+    assert {tap: output.features[tap].shape[-len(size) :] for tap, size in taps.items()} == taps
+    torch.testing.assert_close(output.logits, network(image), rtol=0, atol=0)
     assert snapshot(tapped) == before
 
 
@@ -86,7 +72,7 @@ def test_hooks_are_closed_when_the_network_fails():
 
 
 def test_a_feature_is_what_the_module_put_out():
-    network, image = small_network(), random_image()
+    network, image = small_network(), random_image(*SIZE)
     features = TappedNetwork(network, taps=["0", "1"])(image).features
     torch.testing.assert_close(features["0"], network[0](image), rtol=0, atol=0)
     torch.testing.assert_close(features["1"], network[0](image).relu(), rtol=0, atol=0)
@@ -94,52 +80,59 @@ def test_a_feature_is_what_the_module_put_out():
 
 def test_gradient_flows_through_a_feature():
     tapped = TappedNetwork(small_network(), taps=["1"])
-    tapped(random_image()).features["1"].sum().backward()
+    tapped(random_image(*SIZE)).features["1"].sum().backward()
     assert tapped.network[0].weight.grad.abs().sum() > 0
     assert tapped.network[2].weight.grad is None
 
 
 def test_several_tensors_of_a_module_are_features_by_place():
-    features = TappedNetwork(unetr(), taps=["vit"])(random_image()).features
+    features = TappedNetwork(unetr(), taps=["vit"])(random_image(*SIZE)).features
     assert list(features) == ["vit.0", *[f"vit.1.{layer}" for layer in range(12)]]
 
 
-def test_an_unknown_tap_names_the_nearest():
-    with pytest.raises(ValueError, match=r"no module 'down_layer\.1'.*'down_layers\.1'"):
-        TappedNetwork(segresnet(), taps=["down_layer.1"])
-
-
-def test_a_tap_that_does_not_run_is_named():
-    tapped = TappedNetwork(segresnet(), taps=["down_layers"])
-    with pytest.raises(RuntimeError, match=r"'down_layers' ran 0 times.*container"):
-        tapped(random_image())
-
-
-def test_a_tap_that_runs_twice_is_named():
+def run_twice() -> nn.Module:
     shared = nn.ReLU()
-    network = nn.Sequential(nn.Conv2d(4, 4, 1), shared, nn.Conv2d(4, 3, 1), shared)
-    with pytest.raises(RuntimeError, match="'1' ran 2 times in one forward, expected once"):
-        TappedNetwork(network, taps=["1"])(random_image())
+    return nn.Sequential(nn.Conv2d(4, 4, 1), shared, nn.Conv2d(4, 3, 1), shared)
 
 
-def test_a_feature_changed_in_place_is_refused():
-    tapped = TappedNetwork(small_network(nn.ReLU(inplace=True)), taps=["0"])
-    with pytest.raises(RuntimeError, match="'0' put out was then changed in place"):
-        tapped(random_image())
+def change_in_place() -> nn.Module:
+    return small_network(nn.ReLU(inplace=True))
+
+
+def answer_with_a_tap() -> nn.Module:
+    network = nn.ModuleDict({"deep": nn.Sequential(nn.Identity(), nn.Identity())})
+    network.forward = lambda image: [network["deep"](image), image]
+    return network
+
+
+@pytest.mark.parametrize(
+    ("error", "make", "taps", "complaint"),
+    [
+        (ValueError, segresnet, ["down_layer.1"], r"no module 'down_layer\.1'.*'down_layers\.1'"),
+        (ValueError, segresnet, "encoder.3", "the text 'encoder.3', expected a list"),
+        (RuntimeError, segresnet, ["down_layers"], "'down_layers' ran 0 times.*container"),
+        (RuntimeError, run_twice, ["1"], "'1' ran 2 times in one forward, expected once"),
+        (RuntimeError, answer_with_a_tap, ["deep.1"], r"'deep\.1' has the name"),
+        (RuntimeError, change_in_place, ["0"], "'0' put out was then changed in place"),
+    ],
+)
+def test_a_tap_that_tells_nothing_certain_is_named(error, make, taps, complaint):
+    with pytest.raises(error, match=complaint):
+        TappedNetwork(make(), taps=taps)(random_image(*SIZE))
 
 
 def test_inference_mode_is_no_obstacle():
     tapped = TappedNetwork(small_network(), taps=["1"])
     with torch.inference_mode():
-        assert tapped(random_image()).features["1"].shape == (2, 6, *SIZE)
+        assert tapped(random_image(*SIZE)).features["1"].shape == (2, 6, *SIZE)
 
 
 def test_the_deep_supervision_of_dynunet_is_taken_apart():
     tapped = TappedNetwork(dynunet(deep_supervision=True, deep_supr_num=2), taps=["bottleneck"])
-    output = tapped(random_image())
+    output = tapped(random_image(*SIZE))
     assert list(output.features) == ["deep.1", "deep.2", "bottleneck"]
     assert [level.shape for level in list_levels(output)] == [(2, 3, *SIZE)] * 3
-    assert len(list_levels(tapped.eval()(random_image()))) == 1
+    assert len(list_levels(tapped.eval()(random_image(*SIZE)))) == 1
 
 
 def test_training_through_the_wrapper_trains_the_plain_network():
@@ -147,7 +140,7 @@ def test_training_through_the_wrapper_trains_the_plain_network():
     before = {key: value.clone() for key, value in network.state_dict().items()}
     distiller = Distiller(TappedNetwork(network, taps=["1"]))
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
-    image = random_image()
+    image = random_image(*SIZE)
     SupervisedTerm()(distiller(image), (image[:, :3] > 1).float()).backward()
     optimizer.step()
     assert list(network.state_dict()) == list(before)
@@ -155,7 +148,7 @@ def test_training_through_the_wrapper_trains_the_plain_network():
 
 
 def test_a_plain_checkpoint_loads_into_the_network_inside():
-    trained, image = segresnet().eval(), random_image()
+    trained, image = segresnet().eval(), random_image(*SIZE)
     tapped = TappedNetwork(segresnet(), taps=["up_layers.0"]).eval()
     tapped.network.load_state_dict(trained.state_dict())
     torch.testing.assert_close(tapped(image).logits, trained(image), rtol=0, atol=0)
@@ -179,22 +172,10 @@ def test_a_network_of_the_zoo_is_tapped_from_a_configuration():
     }
     teacher = ConfigParser(config).get_parsed_content("teacher")
     distiller = Distiller(small_network(), teacher=teacher)
-    features = distiller(random_image()).teacher.features
+    features = distiller(random_image(*SIZE)).teacher.features
     assert features["down_layers.3"].shape == (2, 64, 4, 8)
     assert not features["up_layers.2"].requires_grad
 
 
-def test_a_tap_named_like_an_answer_is_refused():
-    network = nn.ModuleDict({"deep": nn.Sequential(nn.Identity(), nn.Identity())})
-    network.forward = lambda image: [network["deep"](image), image]
-    with pytest.raises(RuntimeError, match=r"'deep\.1' has the name"):
-        TappedNetwork(network, taps=["deep.1"])(torch.zeros(1, 1, 4, 4))
-
-
 def test_the_multiple_of_the_network_shows_through():
     assert TappedNetwork(EfficientNetStudent()).multiple == 16
-
-
-def test_a_text_in_the_place_of_a_list_of_taps_is_refused():
-    with pytest.raises(ValueError, match=r"the text 'encoder.3', expected a list"):
-        TappedNetwork(nn.Conv3d(4, 3, 1), taps="encoder.3")

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from monai_kd.distillation.feature_maps import affinity_distance, read_map_pair
-from monai_kd.distillation.term import Term
+from monai_kd.distillation.term import Term, check
 from monai_kd.outputs import DistillationOutput
 
 
@@ -33,8 +33,7 @@ class AffinityTerm(Term):
         weight: float = 1.0,
     ) -> None:
         super().__init__(weight=weight, student_taps=[student_tap], teacher_taps=[teacher_tap])
-        if grid < 1:
-            raise ValueError(f"grid is {grid}, expected 1 or more places per axis")
+        check(grid >= 1, "expected 1 or more places per axis", grid=grid)
         self.taps = (student_tap, teacher_tap)
         self.grid = grid
 

@@ -7,8 +7,8 @@ from einops import reduce
 from torch import Tensor
 
 from monai_kd.distillation.feature_maps import common_grid, read_maps, unit
-from monai_kd.distillation.pooling import average_to
-from monai_kd.distillation.term import Term
+from monai_kd.distillation.term import Term, check
+from monai_kd.distillation.voxels import average_to
 from monai_kd.outputs import DistillationOutput
 
 TINY = 1.0e-12  # a fourth power of a feature: at 1e-3 it still counts
@@ -41,13 +41,10 @@ class AttentionTransferTerm(Term):
         weight: float = 1.0,
     ) -> None:
         super().__init__(weight=weight, student_taps=student_taps, teacher_taps=teacher_taps)
-        if not student_taps or len(student_taps) != len(teacher_taps):
-            raise ValueError(
-                f"got student_taps={list(student_taps)} and teacher_taps={list(teacher_taps)}: "
-                "expected as many of both, at least one"
-            )
-        if power < 1:
-            raise ValueError(f"power is {power}, expected 1 or more")
+        taps = {"student_taps": list(student_taps), "teacher_taps": list(teacher_taps)}
+        paired = 0 < len(student_taps) == len(teacher_taps)
+        check(paired, "expected as many of both, at least one", **taps)
+        check(power >= 1, "expected 1 or more", power=power)
         self.power = power
 
     def forward(self, output: DistillationOutput, label: Tensor) -> Tensor:

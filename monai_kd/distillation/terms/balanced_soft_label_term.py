@@ -4,11 +4,10 @@ import torch
 from torch import Tensor
 
 from monai_kd.distillation.divergence import diverge
-from monai_kd.distillation.masks import dilate, find_masks
-from monai_kd.distillation.means import balance, keep_off_zero, sum_voxels
 from monai_kd.distillation.reading import read_logits, read_truth
 from monai_kd.distillation.reliability_gate import ReliabilityGate
-from monai_kd.distillation.term import Term
+from monai_kd.distillation.term import Term, check
+from monai_kd.distillation.voxels import balance, dilate, find_masks, keep_off_zero, sum_voxels
 from monai_kd.outputs import DistillationOutput
 
 
@@ -45,11 +44,10 @@ class BalancedSoftLabelTerm(Term):
         weight: float = 1.0,
     ) -> None:
         super().__init__(weight=weight)
-        if temperature <= 0 or dilation < 0:
-            raise ValueError(
-                f"got temperature={temperature}, dilation={dilation}: "
-                "temperature must be above 0 and dilation 0 or more voxels"
-            )
+        expected = "temperature must be above 0 and dilation 0 or more voxels"
+        check(
+            temperature > 0 and dilation >= 0, expected, temperature=temperature, dilation=dilation
+        )
         self.temperature = temperature
         self.dilation = dilation
         self.balanced = balanced
@@ -66,9 +64,7 @@ class BalancedSoftLabelTerm(Term):
 
     def _weigh(self, teacher: Tensor, label: Tensor) -> Tensor:
         """Weights of voxels, of sum one for each region."""
-        trust = None
-        if self.gate is not None:
-            trust = self.gate(teacher, label, exclusive=self.exclusive)
+        trust = None if self.gate is None else self.gate(teacher, label, exclusive=self.exclusive)
         if self.balanced:
             truth, _ = read_truth(label, teacher, exclusive=self.exclusive)
             foreground = truth | find_masks(teacher, exclusive=self.exclusive)

@@ -3,10 +3,9 @@
 from torch import Tensor
 
 from monai_kd.distillation.divergence import bernoulli_divergence, softmax_divergence
-from monai_kd.distillation.masks import dilate, find_masks
-from monai_kd.distillation.means import keep_off_zero, sum_voxels
 from monai_kd.distillation.reading import read_logits, read_truth
-from monai_kd.distillation.term import Term
+from monai_kd.distillation.term import Term, check
+from monai_kd.distillation.voxels import dilate, find_masks, keep_off_zero, sum_voxels
 from monai_kd.outputs import DistillationOutput
 
 
@@ -36,11 +35,9 @@ class BoundaryTerm(Term):
         weight: float = 1.0,
     ) -> None:
         super().__init__(weight=weight)
-        if temperature <= 0 or thickness < 1:
-            raise ValueError(
-                f"got temperature={temperature}, thickness={thickness}: temperature must be above "
-                "0 and thickness 1 or more voxels"
-            )
+        fits = temperature > 0 and thickness >= 1
+        expected = "temperature must be above 0 and thickness 1 or more voxels"
+        check(fits, expected, temperature=temperature, thickness=thickness)
         self.temperature = temperature
         self.thickness = thickness
         self.exclusive = exclusive

@@ -4,9 +4,9 @@ from einops import rearrange
 from torch import Tensor
 from torch.nn import functional
 
-from monai_kd.distillation.pooling import pool
 from monai_kd.distillation.reading import read_logits
-from monai_kd.distillation.term import Term
+from monai_kd.distillation.term import Term, check
+from monai_kd.distillation.voxels import pool
 from monai_kd.outputs import DistillationOutput
 
 
@@ -23,11 +23,8 @@ class ChannelwiseTerm(Term):
 
     def __init__(self, *, temperature: float = 4.0, stride: int = 2, weight: float = 1.0) -> None:
         super().__init__(weight=weight)
-        if temperature <= 0 or stride < 1:
-            raise ValueError(
-                f"got temperature={temperature}, stride={stride}: temperature must be above 0 and "
-                "stride 1 or more voxels"
-            )
+        expected = "temperature must be above 0 and stride 1 or more voxels"
+        check(temperature > 0 and stride >= 1, expected, temperature=temperature, stride=stride)
         self.temperature = temperature
         self.stride = stride
 

@@ -1,14 +1,13 @@
 """Which channels and which voxels rise together, whatever their scale."""
 
-import torch
 from einops import rearrange
 from torch import Tensor
 
-from monai_kd.distillation.feature_maps import EPSILON, standardise
-from monai_kd.distillation.paired_maps import PairedMaps
+from monai_kd.distillation.divergence import read_probability
+from monai_kd.distillation.feature_maps import EPSILON, PairedMaps, standardise
 from monai_kd.distillation.projectors import project_unlike
 from monai_kd.distillation.reading import read_logits
-from monai_kd.distillation.term import Term
+from monai_kd.distillation.term import Term, check
 from monai_kd.outputs import DistillationOutput
 
 
@@ -50,16 +49,12 @@ class CorrelationTerm(Term):
         weight: float = 1.0,
     ) -> None:
         super().__init__(weight=weight, student_taps=[student_tap], teacher_taps=[teacher_tap])
-        if len(self.student_taps) != len(self.teacher_taps):
-            raise ValueError(
-                f"got student_tap={student_tap!r} and teacher_tap={teacher_tap!r}: give both, or "
-                "neither to compare logits"
-            )
-        if temperature <= 0 or inter < 0 or intra < 0:
-            raise ValueError(
-                f"got temperature={temperature}, inter={inter}, intra={intra}: temperature must "
-                "be above 0, weights 0 or more"
-            )
+        both = len(self.student_taps) == len(self.teacher_taps)
+        taps = {"student_tap": student_tap, "teacher_tap": teacher_tap}
+        check(both, "give both, or neither to compare logits", **taps)
+        fits = temperature > 0 and min(inter, intra) >= 0
+        expected = "temperature must be above 0, weights 0 or more"
+        check(fits, expected, temperature=temperature, inter=inter, intra=intra)
         self.maps = None
         if student_tap is not None and teacher_tap is not None:
             self.maps = PairedMaps(student_tap, teacher_tap, make_projector=project_unlike)
@@ -72,7 +67,10 @@ class CorrelationTerm(Term):
         """Return a scalar."""
         floor = EPSILON
         if self.maps is None:
-            teacher, student = (self._soften(logits) for logits in read_logits(output))
+            teacher, student = (
+                read_probability(logits / self.temperature, exclusive=self.exclusive)
+                for logits in read_logits(output)
+            )
             floor /= self.temperature**2
         else:
             student, teacher = self.maps(output)
@@ -81,10 +79,6 @@ class CorrelationTerm(Term):
             return self.intra * intra
         inter = decorrelation(student, teacher, "b c ... -> (b ...) c", epsilon=floor)
         return self.inter * inter + self.intra * intra
-
-    def _soften(self, logits: Tensor) -> Tensor:
-        logits = logits / self.temperature
-        return logits.softmax(dim=1) if self.exclusive else torch.sigmoid(logits)
 
 
 def decorrelation(student: Tensor, teacher: Tensor, rows: str, *, epsilon: float) -> Tensor:

@@ -5,10 +5,9 @@ from einops import rearrange
 from torch import Tensor
 from torch.nn import functional
 
-from monai_kd.distillation.feature_maps import standardise
-from monai_kd.distillation.paired_maps import PairedMaps
+from monai_kd.distillation.feature_maps import PairedMaps, standardise
 from monai_kd.distillation.projectors import project_attention
-from monai_kd.distillation.term import Term
+from monai_kd.distillation.term import Term, check
 from monai_kd.outputs import DistillationOutput
 
 
@@ -47,11 +46,8 @@ class CrossAttentionTerm(Term):
         weight: float = 1.0,
     ) -> None:
         super().__init__(weight=weight, student_taps=[student_tap], teacher_taps=[teacher_tap])
-        if not 0 <= replace < 1 or grid < 1:
-            raise ValueError(
-                f"got replace={replace}, grid={grid}: expected a probability of 0 or more and "
-                "below 1, and 1 or more places per axis"
-            )
+        expected = "expected a probability of 0 or more and below 1, 1 or more places per axis"
+        check(0 <= replace < 1 <= grid, expected, replace=replace, grid=grid)
         self.replace = replace
         self.maps = PairedMaps(
             student_tap,

@@ -6,12 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from monai_kd.distillation.means import average_levels
-from monai_kd.distillation.pooling import average_to
 from monai_kd.distillation.reading import read_teacher, read_truth, widen
 from monai_kd.distillation.term import Term
 from monai_kd.distillation.terms.balanced_soft_label_term import BalancedSoftLabelTerm
 from monai_kd.distillation.terms.soft_label_term import SoftLabelTerm
+from monai_kd.distillation.voxels import average_levels, average_to
 from monai_kd.networks import list_levels
 from monai_kd.outputs import DistillationOutput, NetworkOutput
 

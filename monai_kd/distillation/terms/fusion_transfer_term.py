@@ -7,16 +7,16 @@ from einops import rearrange, reduce
 from torch import Tensor, nn
 
 from monai_kd.distillation.feature_maps import (
+    PairedMaps,
     affinity_distance,
     common_grid,
     cosine_distance,
     standardise,
 )
-from monai_kd.distillation.paired_maps import PairedMaps
-from monai_kd.distillation.pooling import average_to
 from monai_kd.distillation.projectors import Unfitted, project_channels
 from monai_kd.distillation.reading import read_feature, read_teacher, widen
-from monai_kd.distillation.term import Term
+from monai_kd.distillation.term import Term, check
+from monai_kd.distillation.voxels import average_to
 from monai_kd.outputs import DistillationOutput
 
 AFFINITY_GRID = 8  # places per axis, 512 in 3D
@@ -64,16 +64,11 @@ class FusionTransferTerm(Term):
         rows_tap, gates_tap = f"{fusion}.cross_scale.scale_attention", f"{fusion}.gates"
         others = [rows_tap] * (attention > 0) + [gates_tap] * (gates > 0)
         super().__init__(weight=weight, student_taps=student_taps, teacher_taps=[*fused, *others])
-        if scales < 2:
-            raise ValueError(
-                f"got student_taps={list(student_taps)}: expected one for every scale of the "
-                "teacher's fusion, which has two or more"
-            )
-        if min(maps, attention, gates) < 0 or maps + attention + gates == 0:
-            raise ValueError(
-                f"got maps={maps}, attention={attention}, gates={gates}: expected weights of 0 "
-                "or more, at least one above"
-            )
+        expected = "expected one for every scale of the teacher's fusion, which has two or more"
+        check(scales >= 2, expected, student_taps=list(student_taps))
+        fits = min(maps, attention, gates) >= 0 < maps + attention + gates
+        expected = "expected weights of 0 or more, at least one above"
+        check(fits, expected, maps=maps, attention=attention, gates=gates)
         self.rows_tap, self.gates_tap = rows_tap, gates_tap
         self.weights = (maps, attention, gates)
         self.maps = nn.ModuleList(

@@ -5,10 +5,9 @@ from functools import partial
 from torch import Tensor
 from torch.nn import functional
 
-from monai_kd.distillation.feature_maps import standardise
-from monai_kd.distillation.paired_maps import PairedMaps
+from monai_kd.distillation.feature_maps import PairedMaps, standardise
 from monai_kd.distillation.projectors import GroupLinearProjector
-from monai_kd.distillation.term import Term
+from monai_kd.distillation.term import Term, check
 from monai_kd.outputs import DistillationOutput
 
 
@@ -39,8 +38,7 @@ class GroupLinearTerm(Term):
         weight: float = 1.0,
     ) -> None:
         super().__init__(weight=weight, student_taps=[student_tap], teacher_taps=[teacher_tap])
-        if groups < 1:
-            raise ValueError(f"groups is {groups}, expected 1 or more blocks per axis")
+        check(groups >= 1, "expected 1 or more blocks per axis", groups=groups)
         self.maps = PairedMaps(
             student_tap,
             teacher_tap,

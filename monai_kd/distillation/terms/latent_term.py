@@ -3,8 +3,7 @@
 from torch import Tensor
 from torch.nn import functional
 
-from monai_kd.distillation.feature_maps import standardise
-from monai_kd.distillation.paired_maps import PairedMaps
+from monai_kd.distillation.feature_maps import PairedMaps, standardise
 from monai_kd.distillation.projectors import project_channels
 from monai_kd.distillation.term import Term
 from monai_kd.outputs import DistillationOutput

@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from monai_kd.distillation.divergence import bernoulli_divergence
-from monai_kd.distillation.means import balance
 from monai_kd.distillation.reading import read_logits, read_truth
-from monai_kd.distillation.term import Term
+from monai_kd.distillation.term import Term, check
+from monai_kd.distillation.voxels import balance
 from monai_kd.outputs import DistillationOutput
 
 EXCLUDED = 50.0  # below all others a logit counts for nothing; deeper, exp takes five times longer
@@ -50,16 +50,19 @@ class NestedDecoupledTerm(Term):
         weight: float = 1.0,
     ) -> None:
         super().__init__(weight=weight)
-        if len(order) < 2 or sorted(order) != list(range(len(order))):
-            raise ValueError(
-                f"got order={list(order)}: expected each channel once, 0 to the number of regions "
-                "less one, outermost region first, and at least two of them"
-            )
-        if temperature <= 0 or min(target_weight, other_weight) < 0:
-            raise ValueError(
-                f"got temperature={temperature}, target_weight={target_weight}, "
-                f"other_weight={other_weight}: temperature must be above 0, weights 0 or more"
-            )
+        check(
+            len(order) >= 2 and sorted(order) == list(range(len(order))),
+            "expected each channel once, 0 to the number of regions less one, outermost region "
+            "first, and at least two of them",
+            order=list(order),
+        )
+        check(
+            temperature > 0 and min(target_weight, other_weight) >= 0,
+            "temperature must be above 0, weights 0 or more",
+            temperature=temperature,
+            target_weight=target_weight,
+            other_weight=other_weight,
+        )
         self.order = list(order)
         self.temperature = temperature
         self.target_weight = target_weight

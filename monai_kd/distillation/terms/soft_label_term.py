@@ -5,7 +5,7 @@ from torch.nn import functional
 
 from monai_kd.distillation.divergence import softmax_divergence
 from monai_kd.distillation.reading import is_labelled, read_classes, read_logits
-from monai_kd.distillation.term import Term
+from monai_kd.distillation.term import Term, check
 from monai_kd.outputs import DistillationOutput
 
 
@@ -29,11 +29,8 @@ class SoftLabelTerm(Term):
         self, *, alpha: float = 0.5, temperature: float = 2.0, weight: float = 1.0
     ) -> None:
         super().__init__(weight=weight)
-        if temperature <= 0 or not 0 <= alpha <= 1:
-            raise ValueError(
-                f"got alpha={alpha}, temperature={temperature}: alpha must be from 0 to 1 and "
-                "temperature must be above 0"
-            )
+        expected = "alpha must be from 0 to 1 and temperature must be above 0"
+        check(0 <= alpha <= 1 and temperature > 0, expected, alpha=alpha, temperature=temperature)
         self.alpha = alpha
         self.temperature = temperature
 

@@ -4,11 +4,10 @@ import torch
 from torch import Tensor
 
 from monai_kd.distillation.divergence import diverge, read_probability
-from monai_kd.distillation.masks import find_masks
-from monai_kd.distillation.means import sum_voxels
 from monai_kd.distillation.reading import read_logits
 from monai_kd.distillation.reliability_gate import ReliabilityGate
 from monai_kd.distillation.term import Term
+from monai_kd.distillation.voxels import find_masks, sum_voxels
 from monai_kd.outputs import DistillationOutput
 
 SMOOTH = 1.0e-5
@@ -49,9 +48,7 @@ class SoftOverlapTerm(Term):
     def forward(self, output: DistillationOutput, label: Tensor) -> Tensor:
         """Return a scalar; `label` is of regions or of class indices, -1 where unknown."""
         teacher, student = read_logits(output)
-        trust = None
-        if self.gate is not None:
-            trust = self.gate(teacher, label, exclusive=self.exclusive)
+        trust = None if self.gate is None else self.gate(teacher, label, exclusive=self.exclusive)
         if self.hard:
             mask = find_masks(teacher, exclusive=self.exclusive)
             teacher = torch.where(mask, CERTAIN, -CERTAIN).to(teacher)

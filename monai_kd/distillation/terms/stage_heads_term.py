@@ -7,11 +7,11 @@ from torch import Tensor, nn
 
 from monai_kd.distillation.divergence import diverge
 from monai_kd.distillation.feature_maps import common_grid, read_maps
-from monai_kd.distillation.pooling import average_to
 from monai_kd.distillation.projectors import Unfitted, project_channels
 from monai_kd.distillation.reading import read_feature, widen
-from monai_kd.distillation.term import Term
+from monai_kd.distillation.term import Term, check
 from monai_kd.distillation.terms.deep_soft_label_term import pool_logits
+from monai_kd.distillation.voxels import average_to
 from monai_kd.outputs import DistillationOutput
 
 
@@ -43,10 +43,8 @@ class StageHeadsTerm(Term):
         weight: float = 1.0,
     ) -> None:
         super().__init__(weight=weight, student_taps=student_taps)
-        if not student_taps:
-            raise ValueError("student_taps is empty, expected one map of the student at least")
-        if temperature <= 0:
-            raise ValueError(f"temperature is {temperature}, expected a number above 0")
+        check(len(student_taps) > 0, "expected one map of the student at least", student_taps=[])
+        check(temperature > 0, "temperature must be above 0", temperature=temperature)
         self.exclusive = exclusive
         self.temperature = temperature
         self.heads = nn.ModuleList(Unfitted() for _ in student_taps)

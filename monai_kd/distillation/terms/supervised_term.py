@@ -5,8 +5,6 @@ from monai.networks.utils import one_hot
 from torch import Tensor
 from torch.nn import functional
 
-from monai_kd.distillation.means import average_levels
-from monai_kd.distillation.pooling import average_to
 from monai_kd.distillation.reading import (
     is_labelled,
     read_classes,
@@ -16,6 +14,7 @@ from monai_kd.distillation.reading import (
     widen,
 )
 from monai_kd.distillation.term import Term
+from monai_kd.distillation.voxels import average_levels, average_to
 from monai_kd.networks import list_levels
 from monai_kd.outputs import DistillationOutput
 
