@@ -65,12 +65,9 @@ def test_a_loss_of_nothing_is_zero_and_has_a_gradient_of_zero():
     assert logits.grad.abs().sum() == 0
 
 
-def test_a_ramp_rises_stays_and_falls():
+def test_a_ramp_rises_stays_and_falls_and_is_one_throughout_without_bounds():
     ramp = [ramp_up_and_down(step, up=4, down=2, steps=10) for step in range(1, 11)]
     assert ramp == [0, 0.25, 0.5, 0.75, 1, 1, 1, 1, 0.5, 0]
-
-
-def test_without_bounds_the_ramp_is_one_throughout():
     assert {ramp_up_and_down(step) for step in range(1, 100)} == {1.0}
 
 

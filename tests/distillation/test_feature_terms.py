@@ -128,22 +128,6 @@ def test_a_real_pair_hands_over_its_fusion_and_its_tokens():
     assert all(not torch.equal(value, before[name]) for name, value in loss.named_parameters())
 
 
-LEARNING = [
-    CorrelationTerm(**TAPS),
-    FusionTransferTerm(**STAGES),
-    LatentTerm(**TAPS),
-    StageHeadsTerm(student_taps=[FINE]),
-]
-
-
-@pytest.mark.parametrize("term", LEARNING, ids=lambda term: type(term).__name__)
-def test_a_term_that_was_not_fitted_says_so_and_does_not_learn_in_vain(term):
-    output = make_maps(1, torch.float64, 2)
-    output.teacher.features.update({f"fusion.fused.{i}": torch.rand(2, 4, 4, 6) for i in (0, 1)})
-    with pytest.raises(RuntimeError, match=r"call fit\(output\) of the term before the optimiser"):
-        term(output, LABEL)
-
-
 def test_normalising_one_channel_is_refused():
     output = make_maps(1, torch.float64, 2, teacher=1)
     for term in (LatentTerm(**TAPS), GroupLinearTerm(**TAPS), CrossAttentionTerm(**TAPS)):

@@ -31,6 +31,9 @@ def make(case, *, dims=3, dtype=torch.float64):
     return term, output, case.make_label(7, torch.float32, dims)
 
 
+learning = law(lambda case: list(make(case)[0].parameters()))
+
+
 def change(output, function):
     """The same of every tensor in an output, which `function` gets with its name."""
 
@@ -98,29 +101,28 @@ def test_no_gradient_reaches_the_teacher_and_nothing_changes_it(case):
 
 
 @law()
-def test_gradient_agrees_with_finite_differences(case):
+def test_gradients_agree_with_finite_differences(case):
     term, output, label = make(case)
-    names = list(output.student.features)
+    taps = list(output.student.features)
+    learned = [name for name, _ in term.named_parameters()]
 
-    def evaluate(logits, *features):
-        said = NetworkOutput(logits, dict(zip(names, features, strict=True)))
-        return term(DistillationOutput(said, output.teacher), label)
+    def evaluate(logits, *others):
+        said = NetworkOutput(logits, dict(zip(taps, others[: len(taps)], strict=True)))
+        weights = dict(zip(learned, others[len(taps) :], strict=True))
+        return functional_call(term, weights, (DistillationOutput(said, output.teacher), label))
 
-    assert torch.autograd.gradcheck(evaluate, list_student(output), fast_mode=True)
-
-
-@law(lambda case: list(make(case)[0].parameters()))
-def test_gradient_of_projectors_agrees_with_finite_differences(case):
-    term, output, label = make(case)
-    names = [name for name, _ in term.named_parameters()]
-
-    def evaluate(*weights):
-        return functional_call(term, dict(zip(names, weights, strict=True)), (output, label))
-
-    assert torch.autograd.gradcheck(evaluate, list(term.parameters()), fast_mode=True)
+    tensors = [*list_student(output), *term.parameters()]
+    assert torch.autograd.gradcheck(evaluate, tensors, fast_mode=True)
 
 
-@law(lambda case: list(make(case)[0].parameters()))
+@learning
+def test_a_term_that_was_not_fitted_says_so_and_does_not_learn_in_vain(case):
+    _, output, label = make(case)
+    with pytest.raises(RuntimeError, match=r"call fit\(output\) of the term before the optimiser"):
+        case.term(**case.settings).double()(output, label)
+
+
+@learning
 def test_what_is_learned_lies_where_the_features_lie(case):
     output = change(case.make_output(1, torch.float32, 3), lambda _, x: x.detach().to("meta"))
     term = case.fit(output)

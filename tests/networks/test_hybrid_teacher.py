@@ -51,14 +51,12 @@ def test_the_joining_is_chosen_in_a_configuration():
     assert hasattr(teacher.fusion.local[0].join, "weigh")
 
 
-def test_the_default_teacher_has_about_five_million_parameters():
+@pytest.mark.parametrize(
+    ("sizes", "least", "most"), [({"deep_supervision": 3}, 4e6, 6e6), (FULL, 80e6, 120e6)]
+)
+def test_the_default_teacher_has_five_million_parameters_and_the_full_one_100(sizes, least, most):
     with torch.device("meta"):
-        assert 4e6 < count_parameters(HybridTeacher(deep_supervision=3)) < 6e6
-
-
-def test_the_full_teacher_has_about_a_hundred_million_parameters():
-    with torch.device("meta"):
-        assert 80e6 < count_parameters(HybridTeacher(**FULL)) < 120e6
+        assert least < count_parameters(HybridTeacher(**sizes)) < most
 
 
 # Before AVX-512 a convolution in bf16 falls back to a reference that takes minutes.

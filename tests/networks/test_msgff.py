@@ -44,16 +44,13 @@ def test_attention_weighting_lies_between_its_two_maps():
     torch.testing.assert_close(share[:, :1].expand_as(share), share, rtol=1e-3, atol=1e-5)
 
 
-def test_cross_scale_attention_gives_one_coarse_volume_per_scale():
+def test_attention_gives_a_coarse_volume_per_scale_and_carries_the_coarse_to_the_fine_one():
     attention = CrossScaleAttention(3, stage_channels=CHANNELS, token_channels=32)
-    assert attention(random_maps(CHANNELS)).shape == (2, 3, 32, 4, 4, 4)
-
-
-def test_attention_carries_the_coarse_scale_to_the_fine_one():
-    attention = CrossScaleAttention(3, stage_channels=(4, 6), token_channels=32)
-    maps = [volume.requires_grad_() for volume in random_maps((4, 6))]
-    attention(maps)[:, 0, :, 0, 0, 0].sum().backward()
-    assert maps[1].grad[..., -1].abs().sum() > 0
+    maps = [volume.requires_grad_() for volume in random_maps(CHANNELS)]
+    coarse = attention(maps)
+    assert coarse.shape == (2, 3, 32, 4, 4, 4)
+    coarse[:, 0, :, 0, 0, 0].sum().backward()
+    assert all(volume.grad[..., -1].abs().sum() > 0 for volume in maps[1:])
 
 
 def test_scale_attention_is_the_sum_of_the_attention_of_all_tokens():
@@ -63,13 +60,9 @@ def test_scale_attention_is_the_sum_of_the_attention_of_all_tokens():
     torch.testing.assert_close(ScaleAttention(scales=3)(query, key), expected)
 
 
-def test_gates_share_one_per_scale_on_average():
+def test_gates_are_one_on_average_and_depend_on_the_input():
     gates = ScaleGates(8, scales=3)(torch.randn(4, 3, 8, 2, 2, 2))
     torch.testing.assert_close(gates.mean(dim=1), torch.ones(4))
-
-
-def test_gates_depend_on_the_input():
-    gates = ScaleGates(8, scales=3)(torch.randn(2, 3, 8, 2, 2, 2))
     assert not torch.allclose(gates[0], gates[1])
 
 

@@ -20,17 +20,12 @@ conv_and_hybrid = pytest.mark.parametrize("name", ["conv", "concatenation"])
 
 
 @each_network
+@each_head
 @each_size
-def test_logits_have_the_size_of_the_image(name, size):
-    network = seeded_network(name, len(size), in_channels=2, out_channels=5)
-    assert network(random_image(*size, channels=2)).shape == (2, 5, *size)
-
-
-@each_network
-@each_size
-def test_a_classification_has_one_row_of_logits_per_image(name, size):
-    network = seeded_network(name, len(size), out_channels=5, head="classification")
-    assert network(random_image(*size)).shape == (2, 5)
+def test_logits_have_the_size_of_the_image_or_are_one_row_of_a_classification(name, head, size):
+    network = seeded_network(name, len(size), in_channels=2, out_channels=5, head=head)
+    space = size if head == "segmentation" else ()
+    assert network(random_image(*size, channels=2)).shape == (2, 5, *space)
 
 
 @each_network

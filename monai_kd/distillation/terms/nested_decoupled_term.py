@@ -56,13 +56,10 @@ class NestedDecoupledTerm(Term):
             "first, and at least two of them",
             order=list(order),
         )
-        check(
-            temperature > 0 and min(target_weight, other_weight) >= 0,
-            "temperature must be above 0, weights 0 or more",
-            temperature=temperature,
-            target_weight=target_weight,
-            other_weight=other_weight,
-        )
+        weights = {"target_weight": target_weight, "other_weight": other_weight}
+        fits = temperature > 0 and min(weights.values()) >= 0
+        expected = "temperature must be above 0, weights 0 or more"
+        check(fits, expected, temperature=temperature, **weights)
         self.order = list(order)
         self.temperature = temperature
         self.target_weight = target_weight
