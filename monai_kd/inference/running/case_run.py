@@ -125,9 +125,8 @@ class CaseRun:
         trusts = self.calibration.of(opened.scans) if self.calibration else {}
         if second is not None:
             agreement = measure_agreement(first.masks, second.masks)
-        fixed = self.job.student.fixed_window is not None
         found = [
-            *(() if fixed else judge_windows(name, first, second)),
+            *(() if first.prepared.window else judge_windows(name, first, second)),
             *judge_agreement(name, agreement or {}, trusts),
         ]
         return replace(

@@ -68,7 +68,7 @@ def _plan_windows(opened: OpenedCase, run: CaseRun, prepared: Prepared) -> tuple
     shape = (x, y, z)
     student = run.job.student
     most_voxels = count_voxels(run.runtime, shape, run.spare_bytes(opened))
-    window = student.fixed_window or choose_window(
+    window = prepared.window or choose_window(
         shape, divisor=student.divisor, most_voxels=most_voxels
     )
     count = count_windows(shape, window)

@@ -13,18 +13,24 @@ from data_prep.scans.crop import Box
 from data_prep.scans.memory import in_memory_order
 from monai_kd.inference.budget import check_need
 
+Triple = tuple[int, int, int]
+LARGEST = 2  # times a window, of an image that is segmented in windows without padding
 MOVED_BYTES, KEPT_BYTES = 40, 16  # per voxel of the grid, while scans are brought to it and after
 FILLED_BYTES = 50  # per voxel of the box: the network's image, and what normalises it
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """`image` (C X Y Z) holds the voxels of `grid` that lie in `box`, at `inner`, and 0 around."""
+    """`image` (C X Y Z) holds the voxels of `grid` that lie in `box`, at `inner`, and 0 around.
+
+    With a `window` the network keeps to windows of that size, and is given no more.
+    """
 
     image: NDArray[np.float32]
     grid: Grid
     box: Box
     inner: Box
+    window: Triple | None = None
 
 
 def prepare_image(
@@ -33,7 +39,7 @@ def prepare_image(
     modalities: Sequence[str],
     spacing_mm: tuple[float, ...] | None,
     divisor: int,
-    window: tuple[int, ...] | None = None,
+    window: Triple | None = None,
     threads: int = 1,
     most_bytes: int | None = None,
     make_room: Callable[[], None] | None = None,
@@ -41,9 +47,9 @@ def prepare_image(
     """Do what `bundles/preprocessing.yaml` does; channels of absent modalities are 0.
 
     The grid is that of the first scan, in the order of the modalities. The image is padded to
-    multiples of `divisor`, or to a `window` where the network keeps to it; the padding is split as
-    MONAI's sliding window splits it. A grid for which `most_bytes` do not suffice is refused;
-    before much memory is taken, `make_room` is called.
+    multiples of `divisor`, or to a `window` if it is hardly larger, split as MONAI's sliding window
+    splits it. A grid for which `most_bytes` do not suffice is refused; before much memory is taken,
+    `make_room` is called.
     """
 
     def check_grid(grid: Grid) -> None:
@@ -58,7 +64,9 @@ def prepare_image(
     check_need(_describe(cut.grid), kept + filled, most_bytes)
     sides = [part.stop - part.start for part in cut.box]
     padded = [-(-side // divisor) * divisor for side in sides]
-    if window is not None:
+    if window and any(s > LARGEST * edge for s, edge in zip(sides, window, strict=True)):
+        window = None
+    if window:
         padded = [max(side, edge) for side, edge in zip(sides, window, strict=True)]
     image, inner = _make_buffer(len(modalities), sides, padded)
 
@@ -69,7 +77,7 @@ def prepare_image(
 
     with ThreadPoolExecutor(max(1, threads)) as pool:
         list(pool.map(fill, present))
-    return Prepared(image, cut.grid, cut.box, inner)
+    return Prepared(image, cut.grid, cut.box, inner, window)
 
 
 def _describe(grid: Grid) -> str:

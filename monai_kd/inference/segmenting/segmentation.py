@@ -98,7 +98,7 @@ def segment(
         prepared.image,
         divisor=student.divisor,
         most_bytes=most_bytes,
-        fixed=student.fixed_window,
+        fixed=prepared.window,
     )
     watch.note("infer")
     logits = found.logits[:, *prepared.inner]
