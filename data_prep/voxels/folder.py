@@ -5,13 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import rmtree
-from typing import IO
+
+from filelock import FileLock, Timeout
 
 from data_prep.errors import DatasetError
 from data_prep.voxels.record import IMAGE, LABEL, RECORD
-
-if sys.platform != "win32":
-    import fcntl
 
 MARK = ".monai_kd-voxels"  # tells that the folder is ours, and keeps two runs from writing at once
 LIST = "voxels.json"
@@ -25,9 +23,19 @@ def hold(folder: Path) -> Iterator[None]:
     if folder.is_dir() and any(folder.iterdir()) and not (folder / MARK).is_file():
         raise DatasetError(f"{folder} is not empty and holds no voxels; name another folder")
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / MARK).open("a") as mark:
-        _lock(mark, folder)
+    if not (folder / MARK).exists():
+        (folder / MARK).touch()
+    lock = FileLock(folder / MARK, fallback_to_soft=False)
+    with suppress(OSError):  # a file system without locks: there, two runs may collide
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            sys.stderr.write(f"waiting for another run that writes to {folder}\n")
+            lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def sweep(folder: Path, names: set[str]) -> None:
@@ -52,14 +60,3 @@ def discard(case_folder: Path) -> None:
         (case_folder / name).unlink(missing_ok=True)
     with suppress(OSError):
         case_folder.rmdir()
-
-
-def _lock(mark: IO[str], folder: Path) -> None:
-    if sys.platform == "win32":
-        return
-    with suppress(OSError):  # a file system without locks: there, two runs may collide
-        try:
-            fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            sys.stderr.write(f"waiting for another run that writes to {folder}\n")
-            fcntl.flock(mark, fcntl.LOCK_EX)
