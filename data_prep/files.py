@@ -1,5 +1,6 @@
-"""Writing files so that a name stands for a whole file or for none."""
+"""Files found below a folder, and written so that a name stands for a whole file or for none."""
 
+import hashlib
 import json
 import os
 import tempfile
@@ -36,3 +37,23 @@ def replace_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(final)
+
+
+def walk_files(root: Path) -> Iterator[Path]:
+    """Go through all files below `root`, hidden ones apart; a link that leads back goes nowhere."""
+    seen: set[str] = set()
+    for folder, inner, files in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        inner[:] = [] if real in seen else sorted(name for name in inner if name[0] != ".")
+        if real not in seen:
+            yield from (Path(folder, name) for name in sorted(files) if name[0] != ".")
+        seen.add(real)
+
+
+def hash_files(*paths: Path) -> str:
+    """Return the sha256 of files, one after the other."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            hashlib.file_digest(file, lambda: digest)
+    return digest.hexdigest()
