@@ -1,6 +1,5 @@
 """Which files of a folder are MR images, by their DICOM headers, and which are left out."""
 
-import os
 import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -11,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from data_prep.errors import DatasetError, check_folder
+from data_prep.files import walk_files
 from data_prep.findings import escape
 
 MOST_FILES = 50_000
@@ -103,22 +103,12 @@ def read_text(header: Any, keyword: str) -> str:
 
 
 def _list_files(folder: Path) -> Iterator[Path]:
-    """Walk through regular files in order; a link that leads back is followed once."""
-    seen: set[str] = set()
-    count = 0
-    for place, inner, files in os.walk(folder, followlinks=True):
-        if os.path.realpath(place) in seen:
-            inner.clear()
-            continue
-        seen.add(os.path.realpath(place))
-        inner[:] = sorted(name for name in inner if not name.startswith("."))
-        for name in sorted(name for name in files if not name.startswith(".")):
-            path = Path(place, name)
-            count += 1
-            if count > MOST_FILES:
-                raise DatasetError(f"{folder}: over {MOST_FILES} files - name one patient's folder")
-            if path.is_file():
-                yield path
+    """Go through the regular files, unless there are too many."""
+    for count, path in enumerate(walk_files(folder), start=1):
+        if count > MOST_FILES:
+            raise DatasetError(f"{folder}: over {MOST_FILES} files - name one patient's folder")
+        if path.is_file():
+            yield path
 
 
 def _has_mark(path: Path) -> bool:

@@ -1,6 +1,5 @@
 """A folder of DICOM to one case: a series for each sequence, checked, read or turned to NIfTI."""
 
-import hashlib
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from data_prep.dicom.frames import read_frames
 from data_prep.dicom.sequences import Recognition, recognise_sequence
 from data_prep.dicom.volume import Stack, read_volume, stack_frames
 from data_prep.errors import DatasetError
-from data_prep.files import write_bytes
+from data_prep.files import hash_files, write_bytes
 from data_prep.scans.scan import Scan
 
 
@@ -61,11 +60,7 @@ class Series:
     @cached_property
     def sha256(self) -> str:
         """Hash of its files, one after the other as the slices lie."""
-        digest = hashlib.sha256()
-        for image in self.stack.images:
-            with image.path.open("rb") as file:
-                hashlib.file_digest(file, lambda: digest)
-        return digest.hexdigest()
+        return hash_files(*(image.path for image in self.stack.images))
 
     def __str__(self) -> str:
         return f'series {self.number} "{self.description}"'

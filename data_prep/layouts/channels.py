@@ -13,8 +13,8 @@ from data_prep.layouts.parts import (
     ImageFile,
     Part,
     Reading,
-    gather_cases,
     list_volumes,
+    make_dataset,
     stem_of,
 )
 
@@ -32,8 +32,7 @@ def find_by_channel(folder: Path, channels: Sequence[str]) -> Dataset | None:
         return None
     patterns = {name: f"*{name}*" for name in (*channels, LABEL)}
     reading = Reading("channels by name", tuple(channels), patterns, None, parts, strays)
-    cases, findings = gather_cases(folder, reading, partial=True)
-    return Dataset(folder, reading.layout, reading.modalities, patterns, None, cases, findings)
+    return make_dataset(folder, reading, partial=True)
 
 
 def rename_channels(dataset: Dataset, channels: Sequence[str]) -> Dataset:

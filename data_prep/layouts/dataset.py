@@ -11,7 +11,7 @@ from data_prep.errors import DatasetError, check_folder
 from data_prep.layouts.bids import read_bids
 from data_prep.layouts.brats import read_brats
 from data_prep.layouts.forgotten import looks_like_dicom
-from data_prep.layouts.parts import LABEL, Reading, gather_cases, list_volumes
+from data_prep.layouts.parts import Reading, list_volumes, make_dataset
 from data_prep.layouts.tasks import read_task
 
 _KNOWN = (
@@ -42,16 +42,7 @@ def find_dataset(
         raise DatasetError(_not_recognised(folder, volumes))
     if labels is not None:
         reading = replace(reading, scheme=choose_scheme(labels))
-    cases, findings = gather_cases(folder, reading, partial=partial)
-    return Dataset(
-        root=folder,
-        layout=reading.layout,
-        modalities=reading.modalities,
-        mapping=_mapping(reading),
-        scheme=reading.scheme,
-        cases=cases,
-        findings=findings,
-    )
+    return make_dataset(folder, reading, partial=partial)
 
 
 def _read(root: Path, volumes: Sequence[Path], order: Sequence[str] | None) -> Reading | None:
@@ -62,18 +53,6 @@ def _read(root: Path, volumes: Sequence[Path], order: Sequence[str] | None) -> R
             f"{root} is {reading.layout}, whose files are named by modality: expected no order"
         )
     return reading
-
-
-def _mapping(reading: Reading) -> dict[str, str]:
-    """Say what was taken for what, for a person to check."""
-    images = {
-        modality: " ".join(
-            filter(None, (reading.patterns[modality], reading.declared.get(modality)))
-        )
-        for modality in reading.modalities
-    }
-    meaning = reading.scheme or "meaning not declared"
-    return images | {"labels": f"{reading.patterns[LABEL]}, {meaning}"}
 
 
 def _not_recognised(root: Path, volumes: Sequence[Path]) -> str:

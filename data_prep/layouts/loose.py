@@ -19,8 +19,8 @@ from data_prep.layouts.parts import (
     Identity,
     Part,
     Reading,
-    gather_cases,
     list_volumes,
+    make_dataset,
     stem_of,
 )
 
@@ -33,11 +33,7 @@ def find_loosely(folder: Path, order: Sequence[str] | None) -> Dataset | None:
     """Read a folder of no known layout: one case, a folder for each, or numbered files."""
     volumes = list_volumes(folder)
     reading = _read_files_of_task(folder, volumes, order) or _read_words(folder, volumes)
-    if reading is None:
-        return None
-    cases, findings = gather_cases(folder, reading, partial=True)
-    named = (folder, reading.layout, reading.modalities, dict(reading.patterns))
-    return Dataset(*named, reading.scheme, cases, findings)
+    return make_dataset(folder, reading, partial=True) if reading else None
 
 
 def name_channels(file: Path, order: Sequence[str] | None) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
 """What the names of files say, in the same terms for every layout, and the cases they make."""
 
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +7,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 
-from data_prep.case import UNKNOWN, Case, ImageFile
+from data_prep.case import UNKNOWN, Case, Dataset, ImageFile
+from data_prep.files import walk_files
 from data_prep.findings import Finding, spoilt_cases
 from data_prep.rules import Rule
 from data_prep.scans.reading import ENDINGS
@@ -58,15 +58,7 @@ class Reading:
 
 def list_volumes(root: Path) -> list[Path]:
     """List the scans below `root`, relative to it, in order; hidden ones are left out."""
-    found, seen = [], set()
-    for folder, inner, files in os.walk(root, followlinks=True):
-        if os.path.realpath(folder) in seen:  # a link led back here
-            inner.clear()
-            continue
-        seen.add(os.path.realpath(folder))
-        inner[:] = sorted(name for name in inner if not name.startswith("."))
-        visible = (name for name in files if not name.startswith("."))
-        found += [Path(folder, name) for name in visible if name.lower().endswith(ENDINGS)]
+    found = (file for file in walk_files(root) if file.name.lower().endswith(ENDINGS))
     return sorted(path.relative_to(root) for path in found)
 
 
@@ -81,10 +73,8 @@ def ending_of(volumes: Sequence[Path]) -> str:
     return max(ENDINGS, key=found.count)
 
 
-def gather_cases(
-    root: Path, reading: Reading, *, partial: bool = False
-) -> tuple[tuple[Case, ...], tuple[Finding, ...]]:
-    """Bring the parts of each case together; a case that is not whole is found, not returned.
+def make_dataset(root: Path, reading: Reading, *, partial: bool = False) -> Dataset:
+    """Bring the parts of each case together; a case that is not whole is found, not among them.
 
     With `partial`, one that lacks some of its modalities is both.
     """
@@ -101,7 +91,27 @@ def gather_cases(
     spoilt = spoilt_cases(finding for finding in findings if finding.rule not in forgiven)
     whole = [group for identity, group in groups.items() if identity.name not in spoilt]
     cases = [_make_case(group, reading) for group in whole if _has_images(group)]
-    return tuple(sorted(cases, key=lambda case: case.name)), findings
+    return Dataset(
+        root=root,
+        layout=reading.layout,
+        modalities=reading.modalities,
+        mapping=_describe(reading),
+        scheme=reading.scheme,
+        cases=tuple(sorted(cases, key=lambda case: case.name)),
+        findings=findings,
+    )
+
+
+def _describe(reading: Reading) -> dict[str, str]:
+    """Say what was taken for what, for a person to check."""
+    images = {
+        modality: " ".join(
+            filter(None, (reading.patterns[modality], reading.declared.get(modality)))
+        )
+        for modality in reading.modalities
+    }
+    meaning = reading.scheme or "meaning not declared"
+    return images | {"labels": f"{reading.patterns[LABEL]}, {meaning}"}
 
 
 def _make_case(group: Sequence[Part], reading: Reading) -> Case:

@@ -16,7 +16,7 @@ import scipy
 
 from data_prep.case import Case, Dataset
 from data_prep.errors import DatasetError
-from data_prep.files import write_json
+from data_prep.files import hash_files, write_json
 from data_prep.findings import Finding
 from data_prep.rules import Rule
 from data_prep.scans.store import FORMAT
@@ -101,7 +101,7 @@ def read_valid_record(
     if record is None or not all(is_intact(folder / name, record) for name in (IMAGE, LABEL)):
         return None
     try:
-        hashes = {path: hash_file(path) for path in case.files}
+        hashes = {path: hash_files(path) for path in case.files}
     except OSError:  # the check will say what is the matter
         return None
     key = case_key(case, dataset=dataset, settings=settings, hashes=hashes)
@@ -129,14 +129,8 @@ def read_record(folder: Path) -> Record | None:
 def is_intact(path: Path, record: Record) -> bool:
     """Tell whether a file of the case has the bytes that were written, or is rightly absent."""
     expected = record.files.get(path.name)
-    return (hash_file(path) if path.is_file() else None) == expected
+    return (hash_files(path) if path.is_file() else None) == expected
 
 
 def _relative(path: Path, dataset: Dataset) -> str:
     return path.relative_to(dataset.root).as_posix()
-
-
-def hash_file(path: Path) -> str:
-    """Return the sha256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

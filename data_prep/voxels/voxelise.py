@@ -12,7 +12,7 @@ from typing import Any
 from data_prep.case import Case, Dataset
 from data_prep.checks import find_same_scans, judge_values
 from data_prep.errors import DatasetError
-from data_prep.files import write_json
+from data_prep.files import hash_files, write_json
 from data_prep.findings import WHOLE_DATASET, Finding, errors_of, spoilt_cases
 from data_prep.parallel import map_in_parallel
 from data_prep.scans.store import FORMAT, read_metadata
@@ -23,7 +23,6 @@ from data_prep.voxels.record import (
     LABEL,
     Record,
     VoxelSettings,
-    hash_file,
     read_valid_record,
 )
 
@@ -103,7 +102,7 @@ def verify_voxels(folder: Path) -> None:
     for entry in read_voxels_json(folder)["cases"]:
         for name, digest in entry["sha256"].items():
             path = folder / name
-            if not path.is_file() or hash_file(path) != digest:
+            if not path.is_file() or hash_files(path) != digest:
                 raise DatasetError(f"{path} is not what was written there; voxelise again")
 
 

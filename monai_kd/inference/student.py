@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -246,15 +246,11 @@ def _divisor(spatial_shape: Sequence[str]) -> int:
 def _hash_files(folder: Path) -> str:
     """One hash of all files of configs and models, names included."""
     digest = hashlib.sha256()
-    for path in _list_files(folder):
+    paths = (path for room in ("configs", "models") for path in sorted((folder / room).rglob("*")))
+    for path in filter(Path.is_file, paths):
         digest.update(f"{path.relative_to(folder).as_posix()}\0".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
-
-
-def _list_files(folder: Path) -> Iterator[Path]:
-    for room in ("configs", "models"):
-        yield from sorted(path for path in (folder / room).rglob("*") if path.is_file())
 
 
 def _tell(error: Exception) -> str:

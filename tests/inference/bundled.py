@@ -32,4 +32,7 @@ def segment_in_monai(
     workflow.initialize()
     workflow.run()
     (file,) = output.rglob("*.nii.gz")
-    return np.asarray(nibabel.load(file).dataobj)
+    mask, scan = nibabel.load(file), nibabel.load(paths[0])
+    np.testing.assert_allclose(mask.affine, scan.affine, atol=1e-5)
+    assert (mask.shape, mask.get_data_dtype()) == (scan.shape, np.uint8)
+    return np.asarray(mask.dataobj)

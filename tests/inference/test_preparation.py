@@ -1,6 +1,7 @@
 """The prepared image is the one that training and the bundle's own configuration see."""
 
 from collections.abc import Callable
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +44,14 @@ def prepare_in_monai(paths: list[str]) -> Any:
     return Compose(parser.get_parsed_content("image"))({"image": paths})["image"]
 
 
+AXES = list(permutations(range(3)))
 CASES = {
     "whole numbers": (np.eye(4), lambda scan: scan),
-    "axes": (np.eye(4)[[2, 0, 1, 3]] * [1, -1, 1, 1], lambda scan: scan),
+    **{f"axes {axes}": (np.eye(4)[[*axes, 3]] * [1, -1, 1, 1], lambda scan: scan) for axes in AXES},
     "bytes": (np.eye(4), lambda scan: np.minimum(scan // 8, 255).astype(np.uint8)),
     "below zero": (np.eye(4), lambda scan: scan - np.int16(20) * (scan > 0)),
     "large numbers": (np.eye(4), lambda scan: scan.astype(np.int32) * 40),
+    "outlier": (np.eye(4), lambda scan: np.where(scan == scan.max(), 10**6, scan).astype("i4")),
     "fractions": (np.eye(4), lambda scan: scan.astype(np.float32) / 7),
     "big-endian": (np.eye(4), lambda scan: scan.astype(">i2")),
     "oblique": (OBLIQUE, lambda scan: scan),
@@ -103,3 +106,10 @@ def test_absent_modality_leaves_its_channel_0_and_the_others_as_they_are(
 def test_threads_make_no_difference(inspection: Inspection) -> None:
     one, three = (prepare(inspection, threads=threads) for threads in (1, 3))
     np.testing.assert_array_equal(one.image, three.image)
+
+
+def test_a_broken_scan_is_refused_with_its_name(tmp_path: Path) -> None:
+    paths = make_scans(tmp_path, affine=np.eye(4), change=lambda scan: scan / np.float32(0))
+    with pytest.raises(RuntimeError) as refusal, np.errstate(all="ignore"):
+        prepare_in_monai(paths)
+    assert "t1ce.nii.gz: 40800 voxel(s) of t1ce are NaN or inf" in str(refusal.value.__cause__)

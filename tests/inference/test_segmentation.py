@@ -17,16 +17,15 @@ from data_prep.checks import Inspection
 from data_prep.errors import DatasetError
 from monai_kd.inference.runtimes.choice import open_runtime
 from monai_kd.inference.runtimes.runtime import Runtime
-from monai_kd.inference.segmenting import windows
-from monai_kd.inference.segmenting.preparation import prepare_image
 from monai_kd.inference.segmenting.segmentation import Segmentation, write_label
-from monai_kd.inference.student import Student
+from monai_kd.inference.student import Student, read_student
 from tests.inference.bundled import segment_in_monai
 from tests.inference.segmented import segment_case
 
-ROOT = Path(__file__).parents[2]
 TURN = np.array([[0.96, -0.28, 0, 0], [0.28, 0.96, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
 Inspect = Callable[[Path], Inspection]
+Images = dict[str, nibabel.Nifti1Image]
+Segment = Callable[[Images], Segmentation]
 
 
 @pytest.fixture(scope="module")
@@ -39,17 +38,21 @@ def straight(inspection: Inspection, student: Student, runtime: Runtime) -> Segm
     return segment_case(inspection, student, runtime)
 
 
-def save(images: dict[str, nibabel.Nifti1Image], folder: Path) -> None:
-    for name, image in images.items():
-        nibabel.save(image, folder / f"{name}.nii.gz")
-
-
-def load(inspection: Inspection) -> dict[str, nibabel.Nifti1Image]:
+@pytest.fixture(scope="module")
+def images(inspection: Inspection) -> Images:
     return {name: nibabel.load(inspection.case.images[name].path) for name in SEQUENCES}
 
 
-def replace_affine(image: nibabel.Nifti1Image, affine: np.ndarray) -> nibabel.Nifti1Image:
-    return nibabel.Nifti1Image(np.asarray(image.dataobj), affine)
+@pytest.fixture
+def segment(inspect: Inspect, student: Student, runtime: Runtime, tmp_path: Path) -> Segment:
+    """Segment scans as they are stored."""
+
+    def segment(images: Images) -> Segmentation:
+        for name, image in images.items():
+            nibabel.save(image, tmp_path / f"{name}.nii.gz")
+        return segment_case(inspect(tmp_path), student, runtime)
+
+    return segment
 
 
 def dice(one: np.ndarray, other: np.ndarray) -> float:
@@ -61,89 +64,67 @@ def dice(one: np.ndarray, other: np.ndarray) -> float:
 
 
 AFFINES = {
-    "as it is": None,
+    "as it is": np.diag([-1.0, -1.0, 1.0, 1.0]),
     "oblique": TURN,
     "anisotropic": np.diag([0.9, 1.2, 1.1, 1.0]),
     "oblique and anisotropic": TURN @ np.diag([-1.1, 0.8, 1.25, 1.0]),
+    "sagittal": np.eye(4)[[1, 2, 0, 3]] * [1, -1, -1, 1],
+    "coronal": np.eye(4)[[0, 2, 1, 3]] * [-1, 1, -1, 1],
 }
 
 
 @pytest.mark.parametrize("name", AFFINES)
 def test_mask_is_the_one_that_the_bundle_makes(
-    name: str,
-    inspection: Inspection,
-    inspect: Inspect,
-    student: Student,
-    runtime: Runtime,
-    tmp_path: Path,
+    name: str, images: Images, segment: Segment, student: Student, tmp_path: Path
 ) -> None:
     affine = AFFINES[name]
-    images = load(inspection)
-    if affine is not None:
-        images = {name: replace_affine(image, affine) for name, image in images.items()}
-    save(images, tmp_path)
-    case = inspect(tmp_path)
-    own = segment_case(case, student, runtime)
-    prepared = prepare_image(
-        case.scans, modalities=SEQUENCES, spacing_mm=student.spacing_mm, divisor=student.divisor
-    )
+    placed = {n: nibabel.Nifti1Image(i.dataobj, affine, i.header) for n, i in images.items()}
+    own = segment(placed)
+    window = [-(-(s.stop - s.start) // 4) * 4 for s in own.prepared.box]
     paths = [str(tmp_path / f"{modality}.nii.gz") for modality in SEQUENCES]
-    theirs = segment_in_monai(paths, student, prepared.image.shape[1:], tmp_path / "out")
+    theirs = segment_in_monai(paths, student, window, tmp_path / "out")
     assert own.label.shape == theirs.shape
     assert (own.label != theirs).sum() <= 1e-4 * theirs.size
     assert set(np.unique(own.label)) == {0, 1, 2, 3}
 
 
+def test_a_bundle_without_weights_stops_and_writes_nothing(
+    inspection: Inspection, own_bundle: Path, tmp_path: Path
+) -> None:
+    student = read_student(own_bundle)
+    student.checkpoint.unlink()
+    paths = [str(inspection.case.images[name].path) for name in SEQUENCES]
+    with pytest.raises(RuntimeError) as stop:
+        segment_in_monai(paths, student, [16, 16, 16], tmp_path / "out")
+    assert isinstance(stop.value.__cause__, FileNotFoundError)
+    assert not list((tmp_path / "out").rglob("*.nii.gz"))
+
+
 @pytest.mark.parametrize("axes", list(permutations(range(3))))
 def test_storage_makes_no_difference(
-    axes: tuple[int, ...],
-    inspection: Inspection,
-    inspect: Inspect,
-    student: Student,
-    runtime: Runtime,
-    straight: Segmentation,
-    tmp_path: Path,
+    axes: tuple[int, ...], images: Images, segment: Segment, straight: Segmentation
 ) -> None:
     canonical = nibabel.Nifti1Image(straight.label, straight.reference.affine)
-    for index, signs in enumerate(product((1, -1), repeat=3)):
+    for signs in product((1, -1), repeat=3):
         turn = np.array([axes, signs]).T
-        folder = tmp_path / str(index)
-        folder.mkdir()
-        save({name: image.as_reoriented(turn) for name, image in load(inspection).items()}, folder)
-        turned = segment_case(inspect(folder), student, runtime)
+        turned = segment({name: image.as_reoriented(turn) for name, image in images.items()})
         np.testing.assert_array_equal(turned.label, canonical.as_reoriented(turn).dataobj)
 
 
 def test_each_file_may_be_stored_in_its_own_way(
-    inspection: Inspection,
-    inspect: Inspect,
-    student: Student,
-    runtime: Runtime,
-    straight: Segmentation,
-    tmp_path: Path,
+    images: Images, segment: Segment, straight: Segmentation
 ) -> None:
-    images = load(inspection)
-    images["t2"] = images["t2"].as_reoriented(np.array([[2, -1], [0, 1], [1, -1]]))
-    save(images, tmp_path)
-    mixed = segment_case(inspect(tmp_path), student, runtime)
-    np.testing.assert_array_equal(mixed.label, straight.label)
+    turned = images["t2"].as_reoriented(np.array([[2, -1], [0, 1], [1, -1]]))
+    np.testing.assert_array_equal(segment(images | {"t2": turned}).label, straight.label)
 
 
 def test_sequence_of_its_own_spacing_is_resampled(
-    inspection: Inspection,
-    inspect: Inspect,
-    student: Student,
-    runtime: Runtime,
-    straight: Segmentation,
-    tmp_path: Path,
+    images: Images, segment: Segment, straight: Segmentation
 ) -> None:
-    images = load(inspection)
     fine = np.repeat(np.asarray(images["t2"].dataobj), 2, axis=2)
     affine = images["t2"].affine @ np.diag([1, 1, 0.5, 1])
     affine[:3, 3] -= images["t2"].affine[:3, 2] / 4
-    images["t2"] = nibabel.Nifti1Image(fine, affine)
-    save(images, tmp_path)
-    mixed = segment_case(inspect(tmp_path), student, runtime)
+    mixed = segment(images | {"t2": nibabel.Nifti1Image(fine, affine)})
     assert dice(mixed.label, straight.label) > 0.9
 
 
@@ -156,13 +137,6 @@ def test_regions_lie_on_their_grid(straight: Segmentation) -> None:
     assert all(straight.label[tuple(index)] for index in indices)
 
 
-def test_label_is_the_innermost_region(straight: Segmentation) -> None:
-    whole, core, enhancing = (straight.masks[name] for name in ("WT", "TC", "ET"))
-    assert (straight.label == 3).sum() == enhancing.sum()
-    assert (straight.label == 1).sum() == (core & ~enhancing).sum()
-    assert (straight.label == 2).sum() == (whole & ~core & ~enhancing).sum()
-
-
 def test_probabilities_are_kept_if_asked_for_and_agree(
     inspection: Inspection, student: Student, runtime: Runtime, straight: Segmentation
 ) -> None:
@@ -173,27 +147,6 @@ def test_probabilities_are_kept_if_asked_for_and_agree(
         chance = found.probabilities[name]
         clear = np.abs(chance - 0.5) > 1e-6
         np.testing.assert_array_equal(chance[clear] > 0.5, region[clear])
-
-
-def test_runtimes_give_the_same_mask(
-    inspection: Inspection, student: Student, straight: Segmentation
-) -> None:
-    for name in ("onnxruntime", "torch"):
-        other = segment_case(inspection, student, open_runtime(student, name=name))
-        assert (other.label != straight.label).sum() <= 1e-4 * straight.label.size
-
-
-def test_little_memory_gives_nearly_the_same_mask(
-    inspection: Inspection,
-    student: Student,
-    runtime: Runtime,
-    straight: Segmentation,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(windows, "LEAST_EDGE", 4)
-    parts = segment_case(inspection, student, runtime, most_bytes=0)
-    assert parts.window < straight.window
-    assert parts.label.shape == straight.label.shape
 
 
 @pytest.mark.parametrize(
@@ -259,15 +212,8 @@ def test_same_mask_is_the_same_bytes(straight: Segmentation, tmp_path: Path) -> 
     assert len(gzip.decompress(paths[0].read_bytes())) == 352 + straight.label.size
 
 
-def test_nifti_2_stays_so(
-    inspection: Inspection, inspect: Inspect, student: Student, runtime: Runtime, tmp_path: Path
-) -> None:
-    images = load(inspection)
-    save(
-        {n: nibabel.Nifti2Image(np.asarray(i.dataobj), i.affine) for n, i in images.items()},
-        tmp_path,
-    )
-    found = segment_case(inspect(tmp_path), student, runtime)
+def test_nifti_2_stays_so(images: Images, segment: Segment, tmp_path: Path) -> None:
+    found = segment({n: nibabel.Nifti2Image(i.dataobj, i.affine) for n, i in images.items()})
     write_label(found, tmp_path / "seg.nii.gz", BRATS2023)
     written = nibabel.load(tmp_path / "seg.nii.gz")
     assert isinstance(written, nibabel.Nifti2Image)

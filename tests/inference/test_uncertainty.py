@@ -76,6 +76,7 @@ def test_a_brain_seen_in_parts_is_to_be_checked(
     (reason,) = judge_windows("case", parts)
     assert reason.text.startswith(f"segmented in {parts.windows} windows for want of memory")
     assert parts.windows > 1 == found.windows
+    assert parts.label.shape == found.label.shape
     assert not list(judge_windows("case", found))
 
 

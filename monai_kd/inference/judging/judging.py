@@ -21,12 +21,6 @@ from monai_kd.inference.volumes import measure_foreground
 UNCALIBRATED = "the bundle is not calibrated: how far to trust it is not known"
 
 
-def check_names(opened: OpenedCase) -> None:
-    """Raise a LeftOutError where the names of a case's files alone are wrong."""
-    if opened.request.findings:
-        raise LeftOutError(opened.request.findings)
-
-
 def judge_case(opened: OpenedCase, calibration: Calibration | None = None) -> Verdict:
     """Judge a case before any network sees it; raise a LeftOutError where that refuses."""
     inspection, student = opened.ready, opened.student

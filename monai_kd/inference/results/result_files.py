@@ -1,6 +1,5 @@
 """Which files one case leaves in the output folder, and whether they are whole and still true."""
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.case import Case
+from data_prep.files import hash_files
 from data_prep.rules import Rule
 from data_prep.scans import files_of
 
@@ -163,13 +163,10 @@ def _find_changed_scan(
 
 
 def _hash(path: Path) -> str:
-    digest = hashlib.sha256()
-    for file in files_of(path):
-        if not file.is_file():  # opening a pipe would wait for ever
-            return ""
-        try:
-            with file.open("rb") as content:
-                hashlib.file_digest(content, lambda: digest)
-        except OSError:
-            return ""
-    return digest.hexdigest()
+    files = files_of(path)
+    if not all(map(Path.is_file, files)):  # opening a pipe would wait for ever
+        return ""
+    try:
+        return hash_files(*files)
+    except OSError:
+        return ""

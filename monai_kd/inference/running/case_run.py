@@ -6,12 +6,11 @@ from typing import Any
 
 from data_prep.errors import DatasetError
 from data_prep.files import write_json
-from data_prep.findings import Finding
+from data_prep.findings import Finding, LeftOutError
 from data_prep.rules import Rule
 from data_prep.scans.grid import Grid
 from monai_kd.inference.calibration import Calibration
 from monai_kd.inference.judging.judging import (
-    check_names,
     describe_opened,
     judge_agreement,
     judge_case,
@@ -94,7 +93,8 @@ class CaseRun:
 
     def prepare(self, opened: OpenedCase, say: Say, watch: Stopwatch) -> tuple[Verdict, Prepared]:
         """Judge a case, and bring it to what the network reads."""
-        check_names(opened)
+        if opened.request.findings:
+            raise LeftOutError(opened.request.findings)
         for line in describe_opened(opened):
             say(line)
         twins = self.twins.find(opened.inspection)

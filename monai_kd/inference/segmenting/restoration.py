@@ -1,6 +1,6 @@
 """An answer on the network's grid to one label on the scan's own voxels."""
 
-from data_prep.scans import Scan, restore
+from data_prep.scans import Scan
 from data_prep.scans.preparation import move_back, put_back
 from monai_kd.inference.segmenting.answer import (
     HALF,
@@ -33,8 +33,3 @@ def restore_label(
     if not reference.grid.is_same(prepared.grid):
         masks = find_masks(task, map(move, find_probabilities(task, logits)), above=HALF)
     return put_back(draw_label(task, masks), reference, box)
-
-
-def restore_doubt(doubt: Floats, prepared: Prepared, reference: Scan) -> Floats:
-    """Bring numbers from 0 to 1, in the box of `prepared`, to the scan's voxels; 0 beyond it."""
-    return restore(doubt, reference, grid=prepared.grid, box=prepared.box)

@@ -11,7 +11,7 @@ from isal import igzip_lib
 from data_prep.brats.labels import translate_labels
 from data_prep.errors import DatasetError
 from data_prep.files import write_bytes
-from data_prep.scans import Scan
+from data_prep.scans import Scan, restore
 from data_prep.scans.grid import Grid
 from data_prep.schemes import LabelScheme
 from monai_kd.inference.runtimes.runtime import Runtime
@@ -23,7 +23,7 @@ from monai_kd.inference.segmenting.answer import (
     find_probabilities,
 )
 from monai_kd.inference.segmenting.preparation import Prepared, prepare_image
-from monai_kd.inference.segmenting.restoration import restore_doubt, restore_label
+from monai_kd.inference.segmenting.restoration import restore_label
 from monai_kd.inference.segmenting.windows import infer
 from monai_kd.inference.stopwatch import Stopwatch
 from monai_kd.inference.student import Student
@@ -161,7 +161,8 @@ def write_uncertainty(
     `probabilities` lie where the masks do. 100 is an output of which both answers are as likely.
     """
     doubt = np.max([1 - np.abs(2 * one - 1) for one in probabilities.values()], axis=0)
-    stored = restore_doubt(doubt, segmentation.prepared, segmentation.reference)
+    own = segmentation.prepared
+    stored = restore(doubt, segmentation.reference, grid=own.grid, box=own.box)
     percent = np.round(stored * 100).astype(np.uint8)
     _write(percent.tobytes(order="F"), segmentation, "uncertainty, 0 to 100 per cent", path)
 

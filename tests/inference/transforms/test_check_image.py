@@ -33,18 +33,21 @@ def test_a_voxel_that_is_no_number_is_refused_by_file_and_channel(value: float) 
     assert refuse(image).startswith("P1/t1ce.nii.gz: 3 voxel(s) of t2 are NaN or infinite")
 
 
-def test_three_channels_are_refused_with_the_four_expected() -> None:
-    assert "3 channel(s), expected 4 in the order t1ce, t1, t2, flair" in refuse(make_scan(3))
-
-
-def test_an_empty_channel_is_refused() -> None:
-    image = make_scan()
-    image[3] = 0
-    assert "every voxel of flair is 0" in refuse(image)
-
-
-def test_an_image_without_a_file_is_still_named() -> None:
-    assert refuse(torch.zeros(1, 2, 2, 2)).startswith("image: 1 channel(s)")
+@pytest.mark.parametrize(
+    ("image", "told"),
+    [
+        (make_scan(3), "P1/t1ce.nii.gz: 3 channel(s), expected 4 in the order t1ce, t1, t2, flair"),
+        (
+            make_scan() * torch.tensor([1, 1, 1, 0])[:, None, None, None],
+            "every voxel of flair is 0",
+        ),
+        (torch.zeros(1, 2, 2, 2), "image: 1 channel(s)"),
+    ],
+)
+def test_another_number_of_channels_and_an_empty_one_are_refused(
+    image: torch.Tensor, told: str
+) -> None:
+    assert told in refuse(image)
 
 
 def test_a_missing_key_may_be_allowed() -> None:
