@@ -25,6 +25,7 @@ from monai_kd.inference.calibrating.command import describe
 from monai_kd.inference.calibration import read_calibration
 from monai_kd.inference.student import read_student
 from monai_kd.inference.volumes import measure_volumes
+from tests.acceptance.pages import format_table, open_parser, say
 from tests.damage import corrupt
 
 DAMAGES = ("swapped", "same-modality", "all-zero", "constant", "skull-on")
@@ -54,10 +55,7 @@ def main() -> None:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=(__doc__ or "").splitlines()[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = open_parser(__doc__)
     parser.add_argument("bundle", type=Path, help="the folder of a student; it is copied")
     parser.add_argument("folder", type=Path, help="for phantoms and results; replaced")
     parser.add_argument("--size", type=int, default=64)
@@ -88,19 +86,18 @@ def _run(*words: object) -> None:
 def _tell_subsets(bundle: Path) -> None:
     calibration, student = read_calibration(bundle), read_student(bundle)
     if calibration is not None:
-        _say("\n".join(describe(calibration, student)) + "\n")
+        say(*describe(calibration, student), "")
 
 
 def _tell_coverage(scans: Path, records: Records) -> None:
-    truth = _measure_truth(scans)
-    _row("region", "true volume within the 90 % interval", "half the intervals, high / low")
-    _row(*["---"] * 3)
+    truth, rows = _measure_truth(scans), []
     for region in next(iter(truth.values())):
         volumes = [(records[case]["volumes_ml"][region], truth[case][region]) for case in truth]
         held = sum(told["low"] <= true <= told["high"] for told, true in volumes)
         width = median((told["high"] + 0.5) / (told["low"] + 0.5) for told, _ in volumes)
-        _row(region, f"{held} of {len(volumes)}", f"below {width:.2f}")
-    _say("")
+        rows.append([region, f"{held} of {len(volumes)}", f"below {width:.2f}"])
+    heads = "region", "true volume within the 90 % interval", "half the intervals, high / low"
+    say(format_table(heads, rows), "")
 
 
 def _measure_truth(scans: Path) -> dict[str, dict[str, float]]:
@@ -116,20 +113,11 @@ def _measure_truth(scans: Path) -> dict[str, dict[str, float]]:
 
 def _tell_verdicts(rows: Sequence[tuple[str, Records]]) -> None:
     names = ("PASS", "CHECK", "REFUSE")
-    _row("cases", *names)
-    _row(*["---"] * 4)
-    for kind, records in rows:
-        counts = Counter(record["verdict"] for record in records.values())
-        _row(kind, *(str(counts[name]) for name in names))
-
-
-def _row(*cells: str) -> None:
-    _say(f"| {' | '.join(cells)} |")
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    counts = {
+        kind: Counter(record["verdict"] for record in records.values()) for kind, records in rows
+    }
+    lines = [[kind, *(count[name] for name in names)] for kind, count in counts.items()]
+    say(format_table(("cases", *names), lines))
 
 
 if __name__ == "__main__":

@@ -8,10 +8,9 @@ FOLDER keeps every run; a command that was interrupted goes on. Writes FOLDER/de
 designs.md and designs.png into --output.
 """
 
-import argparse
 import json
 import statistics
-from collections.abc import Callable
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,14 @@ import matplotlib.pyplot as plt
 import torch
 from monai.bundle import ConfigParser, ConfigWorkflow
 from rich.console import Console
-from torch import Tensor, nn
+from torch import nn
 
+from docs.studies.benchmark.backends import LAYOUTS, prepare_torch
 from docs.studies.benchmark.environment import is_prepared, restart
 from docs.studies.benchmark.timing import time_calls
 from monai_kd.experiment import Comparison
 from monai_kd.networks.efficientnet_student import STAGES, Stage
+from tests.acceptance.pages import format_table, open_parser
 
 CONFIGS = ["bundles/distill.yaml", "bundles/twin.yaml"]
 STUDENT = "monai_kd.networks.EfficientNetStudent"
@@ -89,12 +90,9 @@ def train_seeds(name: str, seeds: list[int], *, folder: Path, epochs: int) -> li
     """All seeds at one learning rate, the one that was better on the first seed's validation."""
     rates = RATES.get(name, (RATE,))
     first = [train(name, seeds[0], folder=folder, epochs=epochs, rate=rate) for rate in rates]
-    best = max(first, key=lambda row: float(row["validation"]))
-    others = seeds[1:]
-    return [
-        best,
-        *(train(name, seed, folder=folder, epochs=epochs, rate=best["rate"]) for seed in others),
-    ]
+    best = max(first, key=itemgetter("validation"))
+    budget = {"folder": folder, "epochs": epochs, "rate": best["rate"]}
+    return [best, *(train(name, seed, **budget) for seed in seeds[1:])]
 
 
 def train(name: str, seed: int, *, folder: Path, epochs: int, rate: float) -> Settings:
@@ -148,11 +146,16 @@ def open_bundle(name: str, seed: int, *, folder: Path, epochs: int, rate: float)
 
 def time_networks(names: list[str], *, window: int) -> dict[str, float]:
     """Median milliseconds of one window in torch fp32, in the better of two layouts."""
-    calls = {(name, last): prepare(name, window, last) for name in names for last in (False, True)}
+    image = torch.randn(1, 4, window, window, window)
+    calls = {
+        (name, layout): prepare_torch(make(name), image, layout=layout)
+        for name in names
+        for layout in LAYOUTS
+    }
     times = time_calls(calls, tell=Console().print, row_of=lambda key: key[0])
-    medians = {key: statistics.median(taken) for key, taken in times.items()}
     return {
-        name: min(ms for (network, _), ms in medians.items() if network == name) for name in names
+        name: min(statistics.median(taken) for (one, _), taken in times.items() if one == name)
+        for name in names
     }
 
 
@@ -163,23 +166,8 @@ def count_parameters(name: str) -> int:
 
 def make(name: str) -> nn.Module:
     """Return the network with random weights, ready to run."""
-    parser = ConfigParser({"network": DESIGNS[name]})
-    network: nn.Module = parser.get_parsed_content("network")
+    network: nn.Module = ConfigParser({"network": DESIGNS[name]}).get_parsed_content("network")
     return network.eval()
-
-
-def prepare(name: str, window: int, last: bool) -> Callable[[], Tensor]:
-    """Return a call that runs one window."""
-    layout = torch.channels_last_3d if last else torch.contiguous_format
-    network = make(name).to(memory_format=layout)
-    image = torch.randn(1, 4, window, window, window).to(memory_format=layout)
-
-    @torch.inference_mode()
-    def forward() -> Tensor:
-        logits: Tensor = network(image)
-        return logits
-
-    return forward
 
 
 def summarise(rows: dict[str, list[Settings]], milliseconds: dict[str, float]) -> list[Settings]:
@@ -201,26 +189,28 @@ def summarise(rows: dict[str, list[Settings]], milliseconds: dict[str, float]) -
 
 def write_table(summary: list[Settings], file: Path) -> None:
     """Markdown, the fastest first."""
+    heads = ["network", "parameters", "ms", "validation", "test Dice", "each seed", "ET"]
     lines = [
-        "| network | parameters | ms | validation | test Dice | each seed | ET | Dice per second |",
-        "|---|---|---|---|---|---|---|---|",
+        [
+            row["network"],
+            f"{row['parameters'] / 1e6:.2f} M",
+            f"{row['ms']:.0f}",
+            f"{row['validation']:.3f}",
+            f"{row['dice']:.3f}",
+            ", ".join(f"{dice:.3f}" for dice in row["seeds"]),
+            f"{row['ET']:.3f}",
+            f"{1000 * row['dice'] / row['ms']:.2f}",
+        ]
+        for row in sorted(summary, key=itemgetter("ms"))
     ]
-    for row in sorted(summary, key=lambda row: float(row["ms"])):
-        seeds = ", ".join(f"{dice:.3f}" for dice in row["seeds"])
-        lines.append(
-            f"| {row['network']} | {row['parameters'] / 1e6:.2f} M | {row['ms']:.0f} "
-            f"| {row['validation']:.3f} | {row['dice']:.3f} | {seeds} | {row['ET']:.3f} "
-            f"| {1000 * row['dice'] / row['ms']:.2f} |"
-        )
-    file.write_text("\n".join(lines) + "\n")
+    file.write_text(format_table([*heads, "Dice per second"], lines) + "\n")
 
 
 def draw(summary: list[Settings], file: Path) -> None:
     """Accuracy against time, one point a network, a whisker from the worst to the best seed."""
     figure, axes = plt.subplots(figsize=(9, 4.5), layout="constrained")
     colours = plt.get_cmap("tab20").colors
-    ordered = sorted(summary, key=lambda row: float(row["ms"]))
-    for row, colour in zip(ordered, colours, strict=False):
+    for row, colour in zip(sorted(summary, key=itemgetter("ms")), colours, strict=False):
         below = row["dice"] - min(row["seeds"])
         above = max(row["seeds"]) - row["dice"]
         axes.errorbar(
@@ -243,7 +233,7 @@ def draw(summary: list[Settings], file: Path) -> None:
 
 def main() -> None:
     """Train, time, write."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = open_parser(__doc__)
     parser.add_argument("folder", type=Path, help="where the runs are kept")
     parser.add_argument("--names", nargs="+", default=list(DESIGNS), choices=list(DESIGNS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])

@@ -6,7 +6,6 @@ FOLDER is that of `python -m docs.studies.designs`, and gets int8.md; a student 
 yet is trained.
 """
 
-import argparse
 import statistics
 import tempfile
 from collections.abc import Callable, Sequence
@@ -27,6 +26,7 @@ from docs.studies.designs import CHOSEN, EPOCHS, RATE, name_run, open_bundle, tr
 from monai_kd.experiment import load_weights
 from monai_kd.experiment.history import summarise_scores
 from monai_kd.export import write_onnx
+from tests.acceptance.pages import format_table, open_parser
 
 CALIBRATION_CASES = 24  # training cases, one window of each
 
@@ -80,25 +80,20 @@ def score(cases: Sequence[dict[str, Any]], masks: list[Tensor], regions: Sequenc
 
 def main() -> None:
     """Compare each seed and tell."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = open_parser(__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     args = parser.parse_args()
-    lines = [
-        "| seed | Dice fp32 | Dice int8 | cost | voxels that differ, per voxel of mask |",
-        "|---|---|---|---|---|",
-    ]
-    costs = []
+    costs, rows = [], []
     for seed in args.seeds:
         train(CHOSEN, seed, folder=args.folder, epochs=EPOCHS, rate=RATE)
         with tempfile.TemporaryDirectory() as scratch:
             plain, integer, differ = compare(seed, args.folder, Path(scratch))
         costs.append(plain - integer)
-        lines.append(
-            f"| {seed} | {plain:.4f} | {integer:.4f} | {plain - integer:.4f} | {differ:.2%} |"
-        )
-    lines.append(f"\nMean cost {statistics.mean(costs):.4f}, worst {max(costs):.4f}.")
-    (args.folder / "int8.md").write_text("\n".join(lines) + "\n")
+        rows.append([seed, f"{plain:.4f}", f"{integer:.4f}", f"{costs[-1]:.4f}", f"{differ:.2%}"])
+    heads = "seed", "Dice fp32", "Dice int8", "cost", "voxels that differ, per voxel of mask"
+    told = f"Mean cost {statistics.mean(costs):.4f}, worst {max(costs):.4f}."
+    (args.folder / "int8.md").write_text(f"{format_table(heads, rows)}\n\n{told}\n")
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ into --output.
 """
 
 import argparse
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,10 +23,12 @@ from torch import Tensor, nn
 from docs.studies.distillation.arms import OFF, Arm, overlay
 from docs.studies.distillation.log import Log
 from docs.studies.distillation.training import (
+    ADAMW,
     BATCH,
     ask,
+    average_parts,
     draw_places,
-    open_schedule,
+    optimise,
     prepare_teacher,
     read_arm,
     score,
@@ -36,6 +38,7 @@ from docs.studies.latent_results import POINTS, SHOWN, draw, write_table
 from monai_kd.distillation import DistillationLoss
 from monai_kd.networks import TappedNetwork
 from monai_kd.outputs import NetworkOutput
+from tests.acceptance.pages import open_parser
 
 WIDTHS = {
     "0.04 M": (8, 16, 24, 32),
@@ -45,6 +48,10 @@ WIDTHS = {
 }
 PUBLISHED = "0.4 M"
 WEIGHTS = (1.0, 10.0, 100.0)
+OPTIMIZERS = {  # the study's, and that of TransUNet
+    "AdamW": ADAMW,
+    "SGD": partial(torch.optim.SGD, momentum=0.9, weight_decay=1e-4),
+}
 FURTHER = [("AdamW", 3.0e-2), ("AdamW", 1.0e-1), ("SGD", 1.0e-2)]
 
 
@@ -120,49 +127,35 @@ def train(run: Run, given: Views, *, steps: int) -> dict[str, Any]:
     network: nn.Module = parser.get_parsed_content("network")
     loss: DistillationLoss = parser.get_parsed_content("loss")
     student = TappedNetwork(network, taps=loss.student_taps)
-    weights = [*network.parameters(), *loss.parameters()]
-    optimizer = open_optimizer(run, weights)
-    schedule = open_schedule(optimizer, run.rate, steps)
     curves: dict[str, list[float]] = {"supervised": [], "latent": [], "dice": []}
-    order = draw_places(len(given.views), seed=run.seed, count_drawn=steps * BATCH)
-    for step in range(steps):
-        places = order[step * BATCH : (step + 1) * BATCH]
-        student.train()
-        output, label = ask(student, given.views, given.said, places)
-        terms = {name: loss.terms[name](output, label) for name in ("supervised", "latent")}
-        total = terms["supervised"] + run.weight * terms["latent"]
-        curves["supervised"].append(terms["supervised"].item())
-        curves["latent"].append(terms["latent"].item())
-        if not math.isfinite(total.item()):
-            break
-        optimizer.zero_grad()
-        total.backward()
-        optimizer.step()
-        schedule.step()
-        if len(curves["latent"]) % max(1, steps // POINTS) == 0:
-            curves["dice"].append(score(network.eval(), given.validation)["dice"])
-    parameters = sum(weight.numel() for weight in network.parameters())
-    return {**run._asdict(), "steps": steps, "parameters": parameters, **shorten(curves, steps)}
-
-
-def open_optimizer(run: Run, weights: list[nn.Parameter]) -> torch.optim.Optimizer:
-    """The study's, or that of TransUNet."""
-    if run.optimizer == "SGD":
-        return torch.optim.SGD(weights, run.rate, momentum=0.9, weight_decay=1e-4)
-    return torch.optim.AdamW(weights, run.rate, weight_decay=1e-3)
-
-
-def shorten(curves: Mapping[str, list[float]], steps: int) -> dict[str, Any]:
-    """Means over each part of the training; the latent term's first value apart."""
     part = max(1, steps // POINTS)
-    means = {
-        name: [
-            round(sum(chunk) / len(chunk), 5)
-            for chunk in (curves[name][i : i + part] for i in range(0, len(curves[name]), part))
-        ]
-        for name in ("supervised", "latent")
-    }
-    return {"first": round(curves["latent"][0], 5), **means, "dice": curves["dice"]}
+
+    def follow() -> Iterator[Tensor]:
+        order = draw_places(len(given.views), seed=run.seed, count_drawn=steps * BATCH)
+        for step in range(steps):
+            places = order[step * BATCH : (step + 1) * BATCH]
+            output, label = ask(student.train(), given.views, given.said, places)
+            terms = {name: loss.terms[name](output, label) for name in ("supervised", "latent")}
+            for name, value in terms.items():
+                curves[name].append(value.item())
+            total = terms["supervised"] + run.weight * terms["latent"]
+            if not total.isfinite():
+                return
+            yield total
+            if (step + 1) % part == 0:
+                curves["dice"].append(score(network.eval(), given.validation)["dice"])
+
+    optimise(
+        follow(),
+        [*network.parameters(), *loss.parameters()],
+        rate=run.rate,
+        steps=steps,
+        open_optimizer=OPTIMIZERS[run.optimizer],
+    )
+    told = {**run._asdict(), "steps": steps, "first": round(curves["latent"][0], 5)}
+    means = {name: average_parts(curves[name], part) for name in ("supervised", "latent")}
+    parameters = sum(weight.numel() for weight in network.parameters())
+    return {**told, "parameters": parameters, **means, "dice": curves["dice"]}
 
 
 def main() -> None:
@@ -192,10 +185,7 @@ def main() -> None:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=(__doc__ or "").splitlines()[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = open_parser(__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--study", type=Path, help="folder of docs.studies.distillation")
     parser.add_argument("--sizes", nargs="+", default=list(WIDTHS), choices=list(WIDTHS))

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from docs.studies.distillation.arms import RATE
+from tests.acceptance.pages import format_table
 
 SHOWN = [("AdamW", RATE), ("SGD", 1.0e-1)]
 POINTS = 10  # of each curve
@@ -32,36 +34,18 @@ def write_table(rows: Sequence[Mapping[str, Any]], file: Path) -> None:
     """Markdown, by size, rate, form, weight."""
     heads = ("parameters", "optimiser", "rate", "form", "weight", "seed")
     heads += ("latent: first, last over first", "supervised, last", "Dice, best", "Dice, last", "")
-    lines = [heads, ("---",) * len(heads)]
-    order = list(COLOURS)
-    for row in sorted(
-        rows,
-        key=lambda r: (
-            r["parameters"],
-            r["optimizer"],
-            r["rate"],
-            order.index(r["form"]),
-            r["weight"],
-            r["seed"],
-        ),
-    ):
-        ratio = row["latent"][-1] / row["first"]
-        lines.append(
-            (
-                f"{row['parameters'] / 1e6:.2f} M",
-                row["optimizer"],
-                f"{row['rate']:g}",
-                row["form"],
-                f"{row['weight']:g}",
-                str(row["seed"]),
-                f"{row['first']:.3f}, {ratio:.2f}",
-                f"{row['supervised'][-1]:.3f}",
-                f"{max(row['dice'], default=0):.3f}",
-                f"{row['dice'][-1] if row['dice'] else 0:.3f}",
-                judge(row),
-            )
-        )
-    file.write_text("\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n", "utf-8")
+    places = {form: place for place, form in enumerate(COLOURS)}
+    keys = itemgetter("parameters", "optimizer", "rate", "place", "weight", "seed")
+    ordered = sorted(({**row, "place": places[row["form"]]} for row in rows), key=keys)
+    file.write_text(format_table(heads, map(_cells, ordered)) + "\n", "utf-8")
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    dice, latent = row["dice"] or [0.0], row["latent"][-1] / row["first"]
+    cells = [f"{row['parameters'] / 1e6:.2f} M", row["optimizer"], f"{row['rate']:g}"]
+    cells += [row["form"], f"{row['weight']:g}", str(row["seed"])]
+    cells += [f"{row['first']:.3f}, {latent:.2f}", f"{row['supervised'][-1]:.3f}"]
+    return [*cells, f"{max(dice):.3f}", f"{dice[-1]:.3f}", judge(row)]
 
 
 def draw(rows: Sequence[Mapping[str, Any]], file: Path) -> None:

@@ -1,4 +1,4 @@
-"""One network in one runtime, precision and layout, ready to be called."""
+"""One network in one runtime, precision, layout and batch on one device, ready to be called."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -15,8 +15,8 @@ from openvino.preprocess import PrePostProcessor
 from torch import nn
 
 from docs.studies.benchmark.networks import CHANNELS, make_network
+from docs.studies.benchmark.timing import Call
 
-Call = Callable[[], object]
 Array = NDArray[np.float32]
 
 HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}  # what int8 leaves over runs in fp32
@@ -32,22 +32,26 @@ class Candidate:
     backend: str
     precision: str
     window: int
+    batch: int = 1
     layout: str = "contiguous"
+    device: str = "cpu"
 
     @classmethod
-    def of(cls, row: Mapping[str, Any]) -> "Candidate":
+    def of(cls, row: Mapping[str, Any], device: str) -> "Candidate":
         """The one that a row of the result tells of."""
-        return cls(*(row[field.name] for field in fields(cls)))
+        names = [field.name for field in fields(cls) if field.name != "device"]
+        return cls(**{name: row[name] for name in names}, device=device)
 
     @property
-    def row(self) -> tuple[str, str, str, int]:
+    def row(self) -> tuple[str, str, str, int, int]:
         """What it shares with its other layouts."""
-        return self.network, self.backend, self.precision, self.window
+        return self.network, self.backend, self.precision, self.window, self.batch
 
     def __str__(self) -> str:
         """How it is told to a person."""
-        layout = f" {self.layout}" if self.backend in ("torch", "openvino") else ""
-        return f"{self.network} {self.backend} {self.precision}{layout} {self.window}^3"
+        layout = "" if self.backend == "onnxruntime" else f" {self.layout}"
+        size = f"{self.window}^3 batch {self.batch}"
+        return f"{self.network} {self.backend} {self.precision}{layout} {size}"
 
     @property
     def onnx_file(self) -> str:
@@ -58,9 +62,12 @@ class Candidate:
 
 def prepare(candidate: Candidate, files: Path) -> Call:
     """Return a call that runs one forward pass; `files` is where `onnx_file` lies."""
-    image = make_image(candidate.window)
+    image = make_image(candidate.window, candidate.batch)
     if candidate.backend.startswith("torch"):
-        return prepare_torch(candidate, image)
+        network = make_network(candidate.network, candidate.window)
+        dtype, compiles = DTYPES[candidate.precision], candidate.backend == "torch_compile"
+        form = {"device": candidate.device, "dtype": dtype, "layout": candidate.layout}
+        return prepare_torch(network, image, compiles=compiles, **form)
     file, array = files / candidate.onnx_file, arrange(image, candidate.layout)
     compiled = (
         compile_onnxruntime(file)
@@ -80,31 +87,32 @@ def arrange(image: torch.Tensor, layout: str) -> Array:
     return array
 
 
-def make_image(window: int) -> torch.Tensor:
+def make_image(window: int, batch: int = 1) -> torch.Tensor:
     """Return smooth noise of the spread that a normalised scan has."""
-    coarse = torch.randn(
-        1, CHANNELS["in_channels"], *[window // 8] * 3, generator=torch.manual_seed(0)
-    )
-    return nn.functional.interpolate(coarse, size=[window] * 3, mode="trilinear")
+    size = (1, CHANNELS["in_channels"], *[window // 8] * 3)
+    coarse = torch.randn(size, generator=torch.manual_seed(0))
+    fine = nn.functional.interpolate(coarse, size=[window] * 3, mode="trilinear")
+    return fine.expand(batch, -1, -1, -1, -1).contiguous()
 
 
-def prepare_torch(candidate: Candidate, image: torch.Tensor) -> Call:
+def prepare_torch(
+    network: nn.Module,
+    image: torch.Tensor,
+    *,
+    layout: str,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    compiles: bool = False,
+) -> Call:
     """Return a call of the network in eager or compiled torch."""
-    layout, dtype = LAYOUTS[candidate.layout], DTYPES[candidate.precision]
-    network: Callable[[torch.Tensor], torch.Tensor]
-    network = make_network(candidate.network, candidate.window).to(
-        dtype=dtype, memory_format=layout
-    )
-    image = image.to(dtype=dtype, memory_format=layout)
-    if candidate.backend == "torch_compile":
+    form = {"device": device, "dtype": dtype, "memory_format": LAYOUTS[layout]}
+    run: Callable[[torch.Tensor], object] = network.to(**form)
+    image = image.to(**form)
+    if compiles:
         torch.compiler.reset()
-        network = torch.compile(network, dynamic=False, options={"freezing": True})
-
-    @torch.inference_mode()
-    def forward() -> torch.Tensor:
-        return network(image)
-
-    return forward
+        options = {"freezing": True} if device == "cpu" else None
+        run = torch.compile(run, dynamic=False, options=options)
+    return torch.inference_mode()(lambda: run(image))
 
 
 def compile_openvino(
@@ -120,13 +128,11 @@ def compile_openvino(
     that `quantise` wrote. With channels last, image and logits are `(B, D, H, W, C)`.
     """
     compiled = compile_model(file, precision, shape=shape, layout=layout)
-    requests: list[openvino.InferRequest] = []  # made at the first call, as it takes the memory
+    open_request = cache(compiled.create_infer_request)  # at the first call, as it takes the memory
 
     def forward(image: Array) -> Array:
-        if not requests:
-            requests.append(compiled.create_infer_request())
-        requests[0].infer({0: image}, share_inputs=True)
-        return requests[0].get_output_tensor().data
+        open_request().infer({0: image}, share_inputs=True)
+        return open_request().get_output_tensor().data
 
     return forward
 

@@ -18,11 +18,10 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from docs.studies.benchmark.cpu import measure_cpu
-from docs.studies.benchmark.cuda import measure_cuda
 from docs.studies.benchmark.networks import NETWORKS
 from docs.studies.benchmark.page import format_page
 from docs.studies.benchmark.plot import write_plot
+from docs.studies.benchmark.rows import measure
 from monai_kd.files import replace_file
 
 OUTPUT = Path(__file__).parents[2] / "benchmarks"
@@ -39,13 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     tell = Console(highlight=False, soft_wrap=True).print
     full = os.environ.get("FULL", "") not in ("", "0")
     choice = {"networks": asked.networks, "windows": asked.windows, "full": full, "tell": tell}
-    if asked.device in ("all", "cpu"):
+    there = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+    for device in there if asked.device == "all" else {asked.device}.intersection(there):
         with tempfile.TemporaryDirectory() as scratch:
-            for found in measure_cpu(files=Path(scratch), **choice):
-                write_result(found, asked.output, name="cpu")
-    if asked.device in ("all", "cuda") and torch.cuda.is_available():
-        for found in measure_cuda(**choice):
-            write_result(found, asked.output, name="cuda")
+            for found in measure(device, files=Path(scratch), **choice):
+                write_result(found, asked.output, name=device)
 
 
 def write_result(found: dict[str, Any], folder: Path, *, name: str) -> None:

@@ -7,10 +7,22 @@ import signal
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import torch
+
 from docs.studies.benchmark.backends import Candidate, prepare
+from docs.studies.benchmark.timing import Call
 
 RESET_PEAK = "5"  # to /proc/self/clear_refs: the peak becomes what is resident now
-KIB_PER_MIB = 1024
+
+
+def measure_on_card(call: Call) -> float:
+    """Return by how many MiB a call raises what torch has allocated on the card."""
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    call()
+    torch.cuda.synchronize()
+    return (torch.cuda.max_memory_allocated() - before) / 2**20
 
 
 class MemoryMeter:
@@ -45,7 +57,7 @@ def _measure(candidate: Candidate, files: Path, sender: Connection) -> None:
     call()
     after = _read_status()
     rise = after["VmHWM"] - before["VmRSS"] - (after["RssFile"] - before["RssFile"])
-    sender.send(rise / KIB_PER_MIB)
+    sender.send(rise / 1024)
 
 
 def _read_status() -> dict[str, int]:

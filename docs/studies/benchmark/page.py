@@ -5,6 +5,7 @@ from typing import Any
 
 from docs.studies.benchmark.timing import is_plain
 from monai_kd.report.words import format_count
+from tests.acceptance.pages import format_table
 
 Row = Mapping[str, Any]
 PEERS = ("SegResNet", "SwinUNETR")
@@ -22,10 +23,10 @@ which keeps memory instead of returning it. Memory is how far one forward pass r
 above image and weights. int8 is static quantisation; its calibration here is for speed alone, what
 it costs in Dice stands in [results.md](../results.md#what-int8-costs).
 """
-CUDA = """Medians of calls timed on the device, one network after the other, batches of windows of
-four modalities, milliseconds a batch. Every network has its best layout (c: contiguous, l:
-channels-last), in torch_compile the one that was best without; fp32 is without TF32. Memory is how
-far one forward pass raises what torch has allocated above image and weights.
+CUDA = """Medians of calls timed on the device, the ways of a network interleaved, one network after
+the other, batches of windows of four modalities, milliseconds a batch. Every network has its best
+layout (c: contiguous, l: channels-last); fp32 is without TF32. Memory is how far one forward pass
+raises what torch has allocated above image and weights.
 """
 RATIOS = """Time of a peer in torch fp32, in its best layout, over the student's; its time in the
 same runtime and precision as the student; its memory in torch fp32."""
@@ -43,9 +44,9 @@ def format_page(found: Mapping[str, Any], *, plot: str) -> str:
     rows: Sequence[Row] = found["rows"]
     sections = [TITLE.format(plot=plot, json=plot.replace(".png", ".json"))]
     sections += [CUDA if "gpu" in found["machine"] else CPU, format_machine(found["machine"])]
-    for window, batch in sorted({(row["window"], row.get("batch", 1)) for row in rows}):
-        title = f"## {window}^3" + (f", batch {batch}" if "batch" in rows[0] else "")
-        chosen = [row for row in rows if (row["window"], row.get("batch", 1)) == (window, batch)]
+    for window, batch in sorted({(row["window"], row["batch"]) for row in rows}):
+        chosen = [row for row in rows if (row["window"], row["batch"]) == (window, batch)]
+        title = f"## {window}^3, batch {batch}"
         sections += [title, format_forward(chosen), format_ratios(chosen)]
         sections += [format_bounds(row) for row in chosen if row.get("blocks")]
     sections += [format_training(rows)]
@@ -85,7 +86,7 @@ def format_forward(rows: Sequence[Row]) -> str:
         cells = [plain["network"], format_count(plain["params"]), format_count(plain["macs"])]
         cells += [_format_time(times.get(way)) for way in ways]
         lines.append([*cells, f"{plain['share_of_peak']:.0%}", _format_mib(plain)])
-    return _table(header, lines)
+    return format_table(header, lines)
 
 
 def format_ratios(rows: Sequence[Row]) -> str:
@@ -106,7 +107,7 @@ def format_ratios(rows: Sequence[Row]) -> str:
             line.append(_format_quotient(plain[name]["ms"], row["ms"]))
             line.append(_format_quotient(same.get("ms"), row["ms"]))
             line.append(_format_quotient(plain[name]["peak_mib"], row["peak_mib"]))
-    return f"{RATIOS}\n\n{_table(header, lines)}"
+    return f"{RATIOS}\n\n{format_table(header, lines)}"
 
 
 def format_bounds(row: Row) -> str:
@@ -121,7 +122,7 @@ def format_bounds(row: Row) -> str:
     lines = [_format_block(name, block) for name, block in blocks.items()]
     lines.append(["**whole**", "", "", f"{bound:.1f}", f"{whole:.1f}", f"{whole / bound:.2f}"])
     header = ["block", "MACs", "MiB", "bound ms", "ms", "times its bound"]
-    return "\n\n".join([*told, _table(header, lines), tell_losses(blocks, whole=whole)])
+    return "\n\n".join([*told, format_table(header, lines), tell_losses(blocks, whole=whole)])
 
 
 def sum_bounds(blocks: Mapping[str, Row], key: str = "bound_ms") -> float:
@@ -155,7 +156,7 @@ def format_training(rows: Iterable[Row]) -> str:
     ]
     title = f"## Training step, {steps[0]['window']}^3, batch 1, fp32: forward, backward, AdamW"
     title += "\n\nIn the layout that was best at inference."
-    return title + "\n\n" + _table(["network", "params", "ms"], lines)
+    return title + "\n\n" + format_table(["network", "params", "ms"], lines)
 
 
 def _plain(rows: Iterable[Row]) -> dict[str, Row]:
@@ -184,8 +185,3 @@ def _format_block(name: str, block: Row) -> list[str]:
     macs, bound = format_count(int(block["macs"])), block["bound_ms"]
     figures = [f"{block['mib']:.1f}", f"{bound:.2f}", f"{block['ms']:.2f}"]
     return [name, macs, *figures, f"{block['ms'] / bound:.2f}"]
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

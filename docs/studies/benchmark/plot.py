@@ -18,7 +18,7 @@ GAP = 0.055  # between two labels, as a share of the panel's height
 
 def write_plot(rows: Sequence[Mapping[str, Any]], file: Path) -> None:
     """Draw torch fp32 of all networks and the student in its other runtimes, at batch 1."""
-    single = [row for row in rows if row.get("batch", 1) == 1]
+    single = [row for row in rows if row["batch"] == 1]
     windows = sorted({row["window"] for row in single})
     figure = Figure(figsize=(6.4 * max(len(windows), 1), 5.2), layout="constrained")
     panels = figure.subplots(1, max(len(windows), 1), squeeze=False)[0]

@@ -25,6 +25,7 @@ from docs.studies.distillation.training import prepare_teacher, read_arm, score,
 from docs.studies.distillation.views import Task, load_cases, load_views, make_cases, remember
 from monai_kd.networks import EnsembleTeacher, HybridTeacher, TappedNetwork
 from monai_kd.outputs import NetworkOutput
+from tests.acceptance.pages import open_parser
 
 TASKS = {
     "full": Task(),
@@ -123,10 +124,7 @@ def main() -> None:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=(__doc__ or "").splitlines()[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = open_parser(__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("study", choices=STUDIES)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])

@@ -1,8 +1,10 @@
 """One teacher, one student of one arm: trained on stored views, scored on whole cases."""
 
+import math
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from monai.inferers import SlidingWindowInferer
 from monai.metrics import DiceMetric
 from monai.utils import set_determinism
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import OneCycleLR
 
 from docs.studies.distillation.arms import Arm
 from docs.studies.distillation.views import Task, View, open_views
@@ -24,6 +27,7 @@ from monai_kd.outputs import DistillationOutput, NetworkOutput
 
 BATCH = 4
 LAYOUT = torch.channels_last_3d
+ADAMW = partial(torch.optim.AdamW, weight_decay=1e-3)
 CONFIGS = ["bundles/distill.yaml", "docs/studies/distillation/study.yaml"]
 
 
@@ -41,16 +45,20 @@ def train_teacher(dataset_file: Path, task: Task, *, seed: int, steps: int) -> n
     network: nn.Module = HybridTeacher(deep_supervision=2).to(memory_format=LAYOUT)
     dataset = open_views(dataset_file, task, views=0)
     labelled = [index for index, record in enumerate(dataset.data) if "label" in record]
-    term, optimizer, schedule = SupervisedTerm(), *_open_optimizer(network, 3.0e-3, steps)
+    term = SupervisedTerm()
     network.train()
-    order = draw_places(len(labelled), seed=seed, count_drawn=steps * BATCH)
-    for step in range(steps):
-        dataset.start_epoch(step + 1)
-        records = [dataset[labelled[i]] for i in order[step * BATCH : (step + 1) * BATCH]]
-        batch = list_data_collate([window for windows in records for window in windows])
-        image = batch["image"].contiguous(memory_format=LAYOUT)
-        output = DistillationOutput(to_network_output(network(image), image))
-        _step(term(output, batch["label"]), optimizer, schedule)
+
+    def follow() -> Iterator[Tensor]:
+        order = draw_places(len(labelled), seed=seed, count_drawn=steps * BATCH)
+        for step in range(steps):
+            dataset.start_epoch(step + 1)
+            records = [dataset[labelled[i]] for i in order[step * BATCH : (step + 1) * BATCH]]
+            batch = list_data_collate([window for windows in records for window in windows])
+            image = batch["image"].contiguous(memory_format=LAYOUT)
+            output = DistillationOutput(to_network_output(network(image), image))
+            yield term(output, batch["label"])
+
+    optimise(follow(), network.parameters(), rate=3.0e-3, steps=steps)
     return network.eval()
 
 
@@ -77,15 +85,47 @@ def train_student(
     loss: DistillationLoss = parser.get_parsed_content("loss")
     student = TappedNetwork(network, taps=loss.student_taps).train()
     learned = nn.ModuleList([network, loss])
-    optimizer, schedule = _open_optimizer(learned, arm.rate, steps)
-    started, losses = time.perf_counter(), []
-    for places in _draw_batches(views, arm, seed=seed, steps=steps):
-        value = loss(*ask(student, views, said, places))
-        losses.append(value.item())
-        _step(value, optimizer, schedule)
-    tenth = max(1, steps // 10)
-    curve = [round(statistics.mean(losses[i : i + tenth]), 4) for i in range(0, steps, tenth)]
+    batches = _draw_batches(views, arm, seed=seed, steps=steps)
+    started = time.perf_counter()
+    losses = (loss(*ask(student, views, said, places)) for places in batches)
+    curve = optimise(losses, learned.parameters(), rate=arm.rate, steps=steps)
     return network.eval(), {"seconds": round(time.perf_counter() - started), "loss": curve}
+
+
+def optimise(
+    losses: Iterable[Tensor],
+    weights: Iterable[nn.Parameter],
+    *,
+    rate: float,
+    steps: int,
+    warm_up: float = 0.1,
+    most: float = math.inf,
+    open_optimizer: Any = ADAMW,
+) -> list[float]:
+    """Take a step down each loss; return the mean loss of each tenth of the steps.
+
+    The rate goes up over the part `warm_up` of the steps, then down by a cosine. `most` is the
+    largest norm of a gradient.
+    """
+    weights = list(weights)
+    optimizer = open_optimizer(weights, rate)
+    schedule = OneCycleLR(optimizer, rate, total_steps=steps + 1, pct_start=warm_up)
+    values = []
+    for loss in losses:
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(weights, most)
+        optimizer.step()
+        schedule.step()
+        values.append(loss.item())
+    return average_parts(values, steps // 10)
+
+
+def average_parts(values: Sequence[float], length: int) -> list[float]:
+    """Means over parts of so many values each."""
+    length = max(1, length)
+    parts = (values[start : start + length] for start in range(0, len(values), length))
+    return [round(statistics.mean(part), 5) for part in parts]
 
 
 def ask(
@@ -117,25 +157,6 @@ def score(network: nn.Module, cases: Sequence[tuple[Tensor, Tensor]]) -> dict[st
         "regions": [round(value, 5) for value in regions.tolist()],
         "cases": [round(value, 4) for value in dice.nanmean(dim=1).tolist()],
     }
-
-
-def _open_optimizer(module: nn.Module, rate: float, steps: int) -> tuple[Any, Any]:
-    optimizer = torch.optim.AdamW(module.parameters(), rate, weight_decay=1e-3)
-    return optimizer, open_schedule(optimizer, rate, steps)
-
-
-def open_schedule(optimizer: torch.optim.Optimizer, rate: float, steps: int) -> Any:
-    """Up to the rate over a tenth of the steps, then down by a cosine."""
-    return torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, rate, total_steps=steps + 1, pct_start=0.1
-    )
-
-
-def _step(loss: Tensor, optimizer: Any, schedule: Any) -> None:
-    optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    optimizer.step()
-    schedule.step()
 
 
 def draw_places(count: int, *, seed: int, count_drawn: int) -> list[int]:

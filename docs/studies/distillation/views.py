@@ -52,13 +52,22 @@ class View:
 
 def make_cases(folder: Path, task: Task) -> Path:
     """Make and voxelise the phantoms; return their data list: a quarter to test, five folds."""
-    phantoms = folder / f"phantoms-{task.cases}x{task.size}-{task.difficulty:g}"
-    write_phantoms(
-        phantoms, cases=task.cases, size=task.size, difficulty=task.difficulty, workers=1
-    )
-    voxels = voxelise_cases(phantoms, voxels_root=folder, workers=1)
+    name = f"phantoms-{task.cases}x{task.size}-{task.difficulty:g}"
     split = Split(test_fraction=0.25, folds=5)
+    made = {"cases": task.cases, "size": task.size, "difficulty": task.difficulty}
+    return list_phantoms(folder, name=name, split=split, **made)
+
+
+def list_phantoms(folder: Path, *, name: str, split: Split, **made: Any) -> Path:
+    """Make and voxelise phantoms below `folder`; return their data list."""
+    phantoms = write_phantoms(folder / name, workers=1, **made)
+    voxels = voxelise_cases(phantoms, voxels_root=folder, workers=1)
     return write_datalist(voxels, output_file=voxels / "dataset.json", split=split)
+
+
+def to_regions(dataset_file: Path) -> LabelToRegionsd:
+    """Labels to the regions of the task."""
+    return LabelToRegionsd("label", regions=read_task(read_dataset(dataset_file)["task"]).outputs)
 
 
 def open_views(dataset_file: Path, task: Task, *, views: int) -> ViewDataset:
@@ -67,7 +76,7 @@ def open_views(dataset_file: Path, task: Task, *, views: int) -> ViewDataset:
     transform = Compose(
         [
             RandLoadWindowsd(KEYS, spatial_size=[WINDOW] * 3, allow_missing_keys=True),
-            LabelToRegionsd("label", regions=read_task(read_dataset(dataset_file)["task"]).outputs),
+            to_regions(dataset_file),
             *ConfigParser({"light": augmentation}).get_parsed_content("light"),
             ToTensord(KEYS, track_meta=False),
         ]
@@ -95,7 +104,7 @@ def load_cases(dataset_file: Path, part: Any) -> list[tuple[Tensor, Tensor]]:
     transform = Compose(
         [
             LoadVoxelsd(KEYS),
-            LabelToRegionsd("label", regions=read_task(read_dataset(dataset_file)["task"]).outputs),
+            to_regions(dataset_file),
             ToTensord(KEYS, track_meta=False),
         ]
     )
