@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import weakref
 from dataclasses import dataclass, field
@@ -186,25 +184,6 @@ def test_a_result_is_told_with_its_interval():
     volumes["TC"] = {"value": 31.0, "low": None, "high": None}
     record = {"case": "p1", "verdict": "PASS", "reasons": [], "volumes_ml": volumes}
     assert describe_result(record) == "p1  WT 84.1 [80.0-88.0] ml  TC 31.0   PASS"
-
-
-SECOND_INTERRUPT = """
-import os, signal, time
-from monai_kd.inference.running.batch import catch_first_interrupt
-try:
-    with catch_first_interrupt():
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(10)
-except KeyboardInterrupt:
-    os.kill(os.getpid(), signal.SIGINT)
-    print("closed in peace")
-"""
-
-
-def test_a_second_interrupt_does_not_disturb_the_end():
-    command = [sys.executable, "-c", SECOND_INTERRUPT]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    assert (done.stdout, done.stderr) == ("closed in peace\n", "")
 
 
 def test_the_interpreters_own_handler_returns_after_a_batch():

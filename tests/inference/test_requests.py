@@ -63,13 +63,6 @@ def test_a_case_that_lacks_a_sequence_is_kept_with_those_it_has(tmp_path):
     assert not partial.findings
 
 
-@pytest.mark.parametrize("layout", ["brats2019", "brats2023", "msd", "nnunet", "bids"])
-def test_every_layout_of_phantoms_is_requested_whole(tmp_path, layout):
-    write_phantoms(tmp_path, cases=2, size=32, layout=layout, workers=1)
-    requests = find_requests([tmp_path])
-    assert [set(request.case.images) for request in requests] == [set(FOUR)] * 2
-
-
 def test_a_4d_file_is_a_case_whose_channels_come_from_the_declaration_above(tmp_path):
     write_phantoms(tmp_path, cases=1, size=32, layout="msd", workers=1)
     (request,) = find_requests([tmp_path / "imagesTr" / "BRATS_001.nii.gz"])
