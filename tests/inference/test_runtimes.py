@@ -1,6 +1,5 @@
 """Three runtimes, one answer, and one line for weights that cannot be loaded."""
 
-import json
 import pickle
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from monai_kd.inference.runtimes import choice as runtimes
 from monai_kd.inference.runtimes import openvino_runtime, torch_runtime
 from monai_kd.inference.runtimes.choice import open_runtime
 from monai_kd.inference.student import Student, read_student
+from tests.inference.bundled import change_facts
 
 NAMES = ("openvino", "onnxruntime", "torch")
 ROOT = Path(__file__).parents[2]
@@ -162,7 +162,7 @@ def test_pickled_code_is_refused_and_never_advised(
     ],
 )
 def test_torch_runs_no_network_but_ours(own_bundle: Path, definition: dict[str, object]) -> None:
-    _define(own_bundle, definition)
+    change_facts(own_bundle, "inference", network_def=definition)
     with pytest.raises(DatasetError, match=r"torch runs only|is no plain argument"):
         open_runtime(read_student(own_bundle), name="torch")
 
@@ -173,14 +173,10 @@ def test_torch_runs_a_network_of_monai_and_downloads_nothing(own_bundle: Path) -
     network = UNet(**{name: value for name, value in definition.items() if name != "_target_"})
     torch.save(network.state_dict(), own_bundle / "models" / "model.pt")
     for target in ("UNet", "monai.networks.nets.UNet", "monai.networks.nets.unet.UNet"):
-        _define(own_bundle, definition | {"_target_": target})
+        network_def = definition | {"_target_": target}
+        change_facts(own_bundle, "inference", network_def=network_def)
         runtime = open_runtime(read_student(own_bundle), name="torch", threads=1)
         assert runtime.run(make_image(8, 8, 8)).shape == (3, 8, 8, 8)
-
-
-def _define(bundle: Path, definition: dict[str, object]) -> None:
-    file = bundle / "configs" / "inference.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"network_def": definition}))
 
 
 def test_weights_of_another_network_are_refused(own_bundle: Path) -> None:

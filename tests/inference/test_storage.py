@@ -1,5 +1,6 @@
 """However a scan is stored, the mask is the same one and lies on its voxels, codes kept."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import nibabel
@@ -8,7 +9,6 @@ import pytest
 
 from data_prep.brats.sequences import SEQUENCES
 from data_prep.case import Dataset
-from monai_kd import cli
 from monai_kd.inference.runtimes.choice import open_runtime
 from monai_kd.inference.student import read_student
 from tests.acceptance.storage import (
@@ -25,6 +25,7 @@ from tests.acceptance.storage import (
 )
 
 Image = nibabel.Nifti1Image
+Run = Callable[..., tuple[int, list[str], list[str]]]
 TURNS = [((0, -1), (1, 1), (2, 1)), ((1, -1), (2, 1), (0, -1)), ((2, -1), (1, -1), (0, 1))]
 
 
@@ -89,11 +90,6 @@ def test_voxels_between_voxels_give_the_same_mask_where_both_are(
     assert measure_dice(np.asarray(mask.dataobj)[shared], upright) >= 0.97
 
 
-def _command(trained_bundle: Path, out: Path, *words: str | Path) -> int:
-    fixed = ["-o", out, "--bundle", trained_bundle, "--no-report", "--threads", "1"]
-    return cli.main(["predict", *map(str, [*words, *fixed])])
-
-
 @pytest.fixture
 def pairs(images: dict[str, Image], tmp_path: Path) -> dict[str, Path]:
     """The files of one case, by either half of a pair."""
@@ -103,18 +99,18 @@ def pairs(images: dict[str, Image], tmp_path: Path) -> dict[str, Path]:
 
 
 def test_pairs_are_found_in_a_folder_named_by_either_half_and_known_again_until_changed(
-    pairs: dict[str, Path], trained_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    pairs: dict[str, Path], trained_bundle: Path, tmp_path: Path, run: Run
 ) -> None:
-    out, told = tmp_path / "out", tmp_path / "told"
-    assert _command(trained_bundle, out, tmp_path / "cases") == 0
-    assert _command(trained_bundle, out, tmp_path / "cases", "--continue") == 0
-    assert "A  whole, kept" in capsys.readouterr().out
+    out, cases = tmp_path / "out", tmp_path / "cases"
+    fixed = ("--bundle", trained_bundle, "--no-report", "--threads", "1")
+    assert run("predict", cases, "-o", out, *fixed)[0] == 0
+    assert "A  whole, kept" in run("predict", cases, "-o", out, "--continue", *fixed)[1]
     words = [word for name, file in pairs.items() for word in (f"--{name}", file)]
-    assert _command(trained_bundle, told, *words) == 0
-    masks = [(place / "A_seg.nii.gz").read_bytes() for place in (out, told)]
+    assert run("predict", *words, "-o", tmp_path / "told", *fixed)[0] == 0
+    masks = [(tmp_path / place / "A_seg.nii.gz").read_bytes() for place in ("out", "told")]
     assert masks[0] == masks[1]
     voxels = bytearray(pairs["t2"].read_bytes())
     voxels[len(voxels) // 2] ^= 1
     pairs["t2"].write_bytes(voxels)
-    assert _command(trained_bundle, out, tmp_path / "cases", "--continue") == 0
-    assert "A  done again: A_t2.hdr has changed" in capsys.readouterr().out
+    told = run("predict", cases, "-o", out, "--continue", *fixed)[1]
+    assert "A  done again: A_t2.hdr has changed" in told
