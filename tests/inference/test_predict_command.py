@@ -15,9 +15,9 @@ from data_prep import write_phantoms
 from monai_kd.inference.results.result_files import read_record
 from monai_kd.inference.running import case_run
 from tests.damage import corrupt
+from tests.damage.command import ROOT, list_masks
 from tests.inference.bundled import change_facts
 
-ROOT = Path(__file__).parents[2]
 CASES = 4
 
 
@@ -43,10 +43,6 @@ def _names(root):
     return sorted(path.name for path in root.glob("*/*"))
 
 
-def _masks(folder):
-    return sorted(path.name for path in folder.glob("*_seg.nii.gz"))
-
-
 def _stamps(folder):
     return {path.name: path.stat().st_mtime_ns for path in folder.glob("*_seg.nii.gz")}
 
@@ -54,7 +50,7 @@ def _stamps(folder):
 def test_every_case_gets_mask_and_record_and_the_folder_a_summary(predict, cases, out):
     code, told, faults = predict(cases)
     assert (code, faults) == (0, [])
-    assert _masks(out) == [f"{name}_seg.nii.gz" for name in _names(cases)]
+    assert list_masks(out) == _names(cases)
     assert all(read_record(out / f"{name}.json")["case"] == name for name in _names(cases))
     assert {"summary.csv", "index.html", "predict.log"} <= {path.name for path in out.iterdir()}
     assert len([line for line in told if " WT " in line]) == CASES
@@ -162,7 +158,7 @@ def test_a_dry_run_refuses_what_the_run_would(predict, cases, out, monkeypatch):
 
 def test_shards_fill_one_folder_with_one_summary(predict, cases, out):
     assert [predict(cases, "--shard", f"{part}/3")[0] for part in (3, 1, 2)] == [0, 0, 0]
-    assert len(_masks(out)) == CASES
+    assert len(list_masks(out)) == CASES
     assert (out / "summary.csv").read_text().count("\n") == CASES + 1
 
 
@@ -223,7 +219,7 @@ def test_a_full_disk_in_the_middle_leaves_whole_files_and_tries_no_more(
     assert code == 1
     assert "no space left" in faults[0]
     assert faults[1].startswith("2 of 4 cases were not tried")
-    assert len(_masks(out)) == 1
+    assert len(list_masks(out)) == 1
 
 
 def _start(made, out, bundle):
@@ -250,5 +246,5 @@ def test_an_interrupt_leaves_whole_files_one_line_and_its_exit_code(bundle, out,
     assert process.returncode == 130
     assert faults.count("\n") == 1
     assert "the same command with --continue goes on" in faults
-    assert len(_masks(out)) == len(list(out.glob("*.json"))) < len(_names(scans))
+    assert len(list_masks(out)) == len(list(out.glob("*.json"))) < len(_names(scans))
     assert not list(out.glob(".*"))
