@@ -25,13 +25,12 @@ def add_check(commands: Any) -> None:
     )
     add_source(parser)
     add_workers(parser)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the findings as JSON")
-    parser.add_argument(
-        "--html", type=Path, metavar="FILE", help="write the findings as one HTML page"
-    )
-    parser.add_argument(
-        "--datalist", type=Path, metavar="FILE", help="write a dataset.json of the usable cases"
-    )
+    for name, what in (
+        ("json", "the findings as JSON"),
+        ("html", "the findings as one HTML page"),
+        ("datalist", "a dataset.json of the usable cases"),
+    ):
+        parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"write {what}")
     parser.set_defaults(run=_check)
 
 

@@ -1,11 +1,22 @@
 """What is wrong with a dataset, in one line that a person can act on."""
 
 from difflib import get_close_matches
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 
 class DatasetError(ValueError):
     """A dataset that cannot be used as it stands; the message is one line."""
+
+
+def load_extra(name: str, *, extra: str = "dicom", needed_by: str = "DICOM") -> Any:
+    """Import a package that comes with an extra."""
+    try:
+        return import_module(name)
+    except ImportError as error:
+        message = f"{needed_by} needs {name}: pip install 'monai_kd[{extra}]'"
+        raise DatasetError(message) from error
 
 
 def check_folder(folder: Path) -> None:

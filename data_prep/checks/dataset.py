@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from data_prep.case import Case, Dataset
 from data_prep.checks.geometry import write_mm, write_shape
-from data_prep.checks.inspection import inspect_case, merge_alike
+from data_prep.checks.inspection import Inspection, inspect_case, merge_alike
 from data_prep.findings import (
     WHOLE_DATASET,
     Finding,
@@ -27,17 +27,6 @@ MOST = 0.8  # of the cases have the usual grid, or there is no usual one
 FEWEST = 5  # cases among which one can be unusual
 
 Trait = TypeVar("Trait", tuple[int, int, int], tuple[float, ...])
-
-
-@dataclass(frozen=True)
-class CaseSummary:
-    """What is kept of an inspected case when its voxels are let go; `grid` is the first image's."""
-
-    case: Case
-    findings: tuple[Finding, ...]
-    hashes: Mapping[Path, str]
-    label_counts: Mapping[float, int]
-    grid: Grid | None
 
 
 @dataclass(frozen=True)
@@ -72,29 +61,26 @@ class CheckReport:
 def check_dataset(dataset: Dataset, *, workers: int | None = None) -> CheckReport:
     """Read every file of every case to its last byte, in `workers` processes, and judge it."""
     settings = replace(dataset, cases=(), findings=())  # what is sent along with every case
-    summaries = map_in_parallel(
+    inspected = map_in_parallel(
         partial(summarise_case, dataset=settings),
         dataset.cases,
         title="Checking cases",
         workers=1 if _is_small(dataset) else workers,
     )
-    found = [finding for summary in summaries for finding in summary.findings]
-    found += [*dataset.findings, *_compare_cases(dataset, summaries)]
-    hashes = {path: digest for summary in summaries for path, digest in summary.hashes.items()}
+    found = [finding for one, _ in inspected for finding in one.findings]
+    found += [*dataset.findings, *_compare_cases(dataset, inspected)]
+    hashes = {path: digest for one, _ in inspected for path, digest in one.hashes.items()}
     return CheckReport(dataset, gravest_first(found), hashes)
 
 
-def summarise_case(case: Case, *, dataset: Dataset) -> CaseSummary:
-    """Inspect a case and let its voxels go: what remains travels lightly between processes."""
+def summarise_case(case: Case, *, dataset: Dataset) -> tuple[Inspection, Grid | None]:
+    """Inspect a case and let its voxels go: what travels between processes is light.
+
+    Return the grid of its first image with it.
+    """
     inspection = inspect_case(case, dataset=dataset, looks=True)
     first = next(iter(inspection.scans.values()), None)
-    return CaseSummary(
-        case,
-        inspection.findings,
-        inspection.hashes,
-        inspection.label_counts,
-        grid=None if first is None else first.grid,
-    )
+    return replace(inspection, scans={}, label=None), None if first is None else first.grid
 
 
 def _is_small(dataset: Dataset) -> bool:
@@ -136,16 +122,17 @@ def judge_values(values: Iterable[float], scheme: LabelScheme | None) -> Iterato
             yield Finding(Rule.EMPTY_REGION, WHOLE_DATASET, "", detail)
 
 
-def _compare_cases(dataset: Dataset, summaries: Sequence[CaseSummary]) -> Iterator[Finding]:
-    sound = [summary for summary in summaries if not errors_of(summary.findings)]
-    yield from find_same_scans(((s.case, s.hashes) for s in sound), root=dataset.root)
-    yield from _odd_grids(sound)
-    values = (value for summary in summaries for value in summary.label_counts)
+def _compare_cases(
+    dataset: Dataset, inspected: Sequence[tuple[Inspection, Grid | None]]
+) -> Iterator[Finding]:
+    sound = [(one, grid) for one, grid in inspected if not errors_of(one.findings)]
+    yield from find_same_scans(((one.case, one.hashes) for one, _ in sound), root=dataset.root)
+    yield from _odd_grids({one.case.name: grid for one, grid in sound if grid is not None})
+    values = (value for one, _ in inspected for value in one.label_counts)
     yield from judge_values(values, dataset.scheme)
 
 
-def _odd_grids(summaries: Sequence[CaseSummary]) -> Iterator[Finding]:
-    grids = {s.case.name: s.grid for s in summaries if s.grid is not None}
+def _odd_grids(grids: Mapping[str, Grid]) -> Iterator[Finding]:
     shapes = {name: grid.shape for name, grid in grids.items()}
     spacings = {name: tuple(grid.spacing_mm.round(3).tolist()) for name, grid in grids.items()}
     for name, (own, usual) in _unusual(shapes).items():

@@ -4,12 +4,11 @@ import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from data_prep.errors import DatasetError, check_folder
+from data_prep.errors import DatasetError, check_folder, load_extra
 from data_prep.files import walk_files
 from data_prep.findings import escape
 
@@ -79,14 +78,6 @@ def is_dicom(path: Path) -> bool:
         return _has_mark(path)
     except OSError:
         return False
-
-
-def load_extra(name: str) -> Any:
-    """Import a package that only DICOM needs."""
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise DatasetError(f"DICOM needs {name}: pip install 'monai_kd[dicom]'") from error
 
 
 def printable(text: object) -> str:

@@ -13,9 +13,9 @@ import nibabel
 import numpy as np
 import numpy.typing as npt
 
-from data_prep.dicom.files import COPY_AGAIN, MrImage, load_extra, printable
+from data_prep.dicom.files import COPY_AGAIN, MrImage, printable
 from data_prep.dicom.frames import Frame, Vector, read_numbers
-from data_prep.errors import DatasetError
+from data_prep.errors import DatasetError, load_extra
 from data_prep.scans.scan import MAX_VOXELS, Scan
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])

@@ -7,6 +7,7 @@ and `data_prep.layouts` reads back to the same voxels.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 
 import numpy as np
@@ -28,8 +29,6 @@ from data_prep.schemes import LabelScheme
 
 SEG = "seg"
 CAVITY_RADIUS = 0.08  # as a share of the shortest side
-_FOUR = {**NAMES_2017, SEG: SEG}
-_LATER = {**NAMES_2023, SEG: SEG}
 _BIDS = {kind: name.replace("<agent>", "gadolinium") for kind, name in NAMES_BIDS.items()}
 _NNUNET_CHANNELS = {"t1": "T1", "t1ce": "T1ce", "t2": "T2", "flair": "FLAIR"}
 
@@ -93,26 +92,12 @@ def _cavity(volumes: Mapping[str, npt.NDArray[np.int16]]) -> npt.NDArray[np.bool
     return cavity
 
 
-def _in_folder(folder: str, name: str, endings: Mapping[str, str], separator: str) -> Files:
-    return {f"{folder}/{name}{separator}{ending}": (kind,) for kind, ending in endings.items()}
-
-
-def _brats2019(case: PhantomCase) -> Files:
-    return _in_folder(f"{case.grade}/{case.name}", case.name, _FOUR, "_")
-
-
-def _brats2019_flat(case: PhantomCase) -> Files:
-    return _in_folder(case.name, case.name, _FOUR, "_")
-
-
-def _brats2023(case: PhantomCase) -> Files:
-    name = f"BraTS-GLI-{90001 + case.number}-000"
-    return _in_folder(name, name, _LATER, "-")
-
-
-def _brats2024(case: PhantomCase) -> Files:
-    name = f"BraTS-GLI-{90001 + case.number}-100"
-    return _in_folder(name, name, _LATER, "-")
+def _in_folder(
+    case: PhantomCase, *, named: str, endings: Mapping[str, str], separator: str
+) -> Files:
+    folder = named.format(case=case, number=90001 + case.number)
+    start = f"{folder}/{folder.rpartition('/')[2]}{separator}"
+    return {f"{start}{ending}": (kind,) for kind, ending in {**endings, SEG: SEG}.items()}
 
 
 def _numbered(case: PhantomCase) -> str:
@@ -181,12 +166,14 @@ def _as_json(content: Mapping[str, object]) -> str:
     return json.dumps(content, indent=2) + "\n"
 
 
+_EARLY = partial(_in_folder, endings=dict(NAMES_2017), separator="_")
+_LATER = partial(_in_folder, endings=dict(NAMES_2023), separator="-")
 _LAYOUTS: Mapping[str, PhantomLayout] = MappingProxyType(
     {
-        "brats2019": PhantomLayout(BRATS2021, _brats2019),
-        "brats2019-flat": PhantomLayout(BRATS2021, _brats2019_flat),
-        "brats2023": PhantomLayout(BRATS2023, _brats2023),
-        "brats2024": PhantomLayout(BRATS2024, _brats2024),
+        "brats2019": PhantomLayout(BRATS2021, partial(_EARLY, named="{case.grade}/{case.name}")),
+        "brats2019-flat": PhantomLayout(BRATS2021, partial(_EARLY, named="{case.name}")),
+        "brats2023": PhantomLayout(BRATS2023, partial(_LATER, named="BraTS-GLI-{number}-000")),
+        "brats2024": PhantomLayout(BRATS2024, partial(_LATER, named="BraTS-GLI-{number}-100")),
         "msd": PhantomLayout(MSD, _msd, _msd_extras),
         "nnunet": PhantomLayout(BRATS2023, _nnunet, _nnunet_extras),
         "bids": PhantomLayout(BRATS2023, _bids, _bids_extras),

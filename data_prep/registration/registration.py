@@ -6,14 +6,13 @@ SimpleITK (Lowekamp et al. 2013) is loaded only here, and works in the mm of the
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
 from math import acos, degrees
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from data_prep.errors import DatasetError
+from data_prep.errors import load_extra
 from data_prep.scans.grid import Grid, turn_to_ras
 from data_prep.scans.resampling import resample_linear
 from data_prep.scans.scan import Scan
@@ -104,12 +103,7 @@ def move(moving: Scan, movement: Movement, fixed: Scan) -> Scan:
 
 def load_simpleitk() -> Any:
     """Import what registers; it comes with an extra."""
-    try:
-        return import_module("SimpleITK")
-    except ImportError as error:
-        raise DatasetError(
-            "--coregister needs SimpleITK: pip install 'monai_kd[coregister]'"
-        ) from error
+    return load_extra("SimpleITK", extra="coregister", needed_by="--coregister")
 
 
 @contextmanager

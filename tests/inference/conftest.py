@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,40 +16,21 @@ from data_prep.case import Case, Dataset, ImageFile
 from data_prep.checks import Inspection, inspect_case
 from data_prep.layouts import find_dataset
 from data_prep.scans.grid import turn_to_ras
-from monai_kd.export import pack_bundle
+from monai_kd import cli
 from monai_kd.inference.segmenting.preparation import prepare_image
 from monai_kd.inference.student import Student, read_student
 from monai_kd.networks import EfficientNetStudent
 from tests.damage.command import copy_case
-from tests.made_up_run import write_facts
+from tests.inference.bundled import pack_random
 
-ROOT = Path(__file__).parents[2]
 WINDOW = [48, 60, 56]  # the box of the first phantom's brain, padded
-STAGES = [[8, 0, 1, "early"], [8, 1, 2, "early"]]
+Run = Callable[..., tuple[int, list[str], list[str]]]
+DEFINITION: dict[str, Any] = {"stages": [[8, 0, 1, "early"], [8, 1, 2, "early"]]}
 
 
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("run")
-    definition = {"_target_": "monai_kd.networks.EfficientNetStudent", "stages": STAGES}
-    torch.save(make_weights(), folder / "model.pt")
-    return pack_bundle(
-        folder / "student",
-        network_config=definition,
-        checkpoint=folder / "model.pt",
-        window=WINDOW,
-        divisor=4,
-        sources=ROOT / "bundles",
-        **write_facts(folder),
-    )
-
-
-def make_weights() -> dict[str, torch.Tensor]:
-    """Random weights that find each region in about half of the voxels."""
-    torch.manual_seed(0)
-    network = EfficientNetStudent(stages=[tuple(stage) for stage in STAGES])
-    network(torch.randn(2, 4, 32, 32, 32))  # batch norm has statistics of its own
-    return {k: torch.zeros(3) if v.shape == (3,) else v for k, v in network.state_dict().items()}
+    return pack_random(tmp_path_factory.mktemp("run"), DEFINITION, window=WINDOW)
 
 
 @pytest.fixture(scope="session")
@@ -88,7 +70,7 @@ def train_on(dataset: Dataset, steps: int = 30) -> dict[str, torch.Tensor]:
     """Weights after some seconds of training on whole phantoms."""
     pairs = [read_pair(inspect_case(case, dataset=dataset)) for case in dataset.cases]
     torch.manual_seed(0)
-    network = EfficientNetStudent(stages=[tuple(stage) for stage in STAGES])
+    network = EfficientNetStudent(**DEFINITION)
     optimizer = torch.optim.Adam(network.parameters(), 3e-2)
     for step in range(steps):
         image, truth = pairs[step % len(pairs)]
@@ -144,3 +126,15 @@ def one(scans: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
     return tmp_path / "out"
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command in this process; return its exit code, what it said and what it complained."""
+
+    def run(*words: object) -> tuple[int, list[str], list[str]]:
+        code = cli.main([*map(str, words)])
+        said, complained = capsys.readouterr()
+        return code, said.splitlines(), complained.splitlines()
+
+    return run

@@ -6,14 +6,10 @@ from typing import Any
 
 import nibabel
 import numpy as np
-import torch
 
 from data_prep.schemes import declare_classes
-from monai_kd.export import pack_bundle
-from monai_kd.networks import EfficientNetStudent
-from tests.made_up_run import describe_dataset, write_facts
-
-ROOT = Path(__file__).parents[2]
+from tests.inference.bundled import pack_random
+from tests.made_up_run import describe_dataset
 
 CHANNEL, CLASSES = "MRI", {"background": 0, "Anterior": 2, "Posterior": 5}
 SHAPE = (35, 51, 36)
@@ -25,25 +21,10 @@ DEFINITION: dict[str, Any] = {
 
 
 def make_bundle(folder: Path, *, edge: int = 48) -> Path:
-    """The bundle of a student of two classes, packed as a run does it; its weights are random."""
-    (folder / "run").mkdir(parents=True)
-    torch.manual_seed(0)
-    network = EfficientNetStudent(**DEFINITION)
-    network(torch.randn(2, 1, 32, 32, 32))  # batch norm has statistics of its own
-    weights = {k: torch.zeros(3) if v.shape == (3,) else v for k, v in network.state_dict().items()}
-    torch.save(weights, folder / "run" / "model.pt")
-    facts = write_facts(folder / "run")
+    """The bundle of a student of two classes."""
     scheme = declare_classes({value: name for name, value in CLASSES.items() if value})
-    facts["dataset_file"].write_text(json.dumps(describe_dataset((CHANNEL,), scheme)))
-    return pack_bundle(
-        folder / "student",
-        network_config={"_target_": "monai_kd.networks.EfficientNetStudent", **DEFINITION},
-        checkpoint=folder / "run" / "model.pt",
-        window=[edge] * 3,
-        divisor=4,
-        sources=ROOT / "bundles",
-        **facts,
-    )
+    dataset = describe_dataset((CHANNEL,), scheme)
+    return pack_random(folder, DEFINITION, window=[edge] * 3, dataset=dataset)
 
 
 def write_scan(path: Path, seed: int = 0, affine: np.ndarray | None = None) -> Path:

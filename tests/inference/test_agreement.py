@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from monai_kd.inference.segmenting.agreement import MirroredRuntime, dice, measure_agreement
 
@@ -27,17 +28,19 @@ def _mask(seed, share=0.3):
     return np.random.default_rng(seed).random((8, 9, 10)) < share
 
 
-def test_equal_opinions_agree_wholly():
-    assert dice(_mask(0), _mask(0)) == 1
-
-
-def test_two_opinions_that_nothing_is_there_agree():
-    assert dice(_mask(0, 0), _mask(1, 0)) == 1
-
-
-def test_opinions_that_share_nothing_do_not_agree():
-    assert dice(_mask(0), ~_mask(0)) == 0
-    assert dice(_mask(0), _mask(0, 0)) == 0
+@pytest.mark.parametrize(
+    ("one", "other", "agreement"),
+    [
+        (_mask(0), _mask(0), 1),
+        (_mask(0, 0), _mask(1, 0), 1),
+        (_mask(0), ~_mask(0), 0),
+        (_mask(0), _mask(0, 0), 0),
+    ],
+)
+def test_equal_and_empty_opinions_agree_wholly_and_those_that_share_nothing_do_not(
+    one, other, agreement
+):
+    assert dice(one, other) == agreement
 
 
 def test_agreement_is_symmetric_and_between_0_and_1():

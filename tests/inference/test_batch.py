@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import weakref
 from dataclasses import dataclass, field
@@ -71,12 +69,6 @@ class _Stage:
             raise self.report_faults[record["case"]]
 
 
-def test_all_cases_are_done_in_order():
-    stage = _Stage().run()
-    assert stage.finished == list("abcd")
-    assert stage.tally.exit_code() == 0
-
-
 def test_a_case_that_fails_is_left_out_and_the_others_go_on():
     stage = _Stage(faults={"b": RuntimeError("odd"), "c": MemoryError()}).run()
     assert (stage.finished, stage.left_out) == (["a", "d"], ["b", "c"])
@@ -93,34 +85,11 @@ def test_a_case_that_cannot_be_opened_is_left_out_too():
     assert (stage.finished, stage.left_out) == (list("bcd"), ["a"])
 
 
-def test_a_full_disk_ends_the_batch():
-    stage = _Stage(faults={"b": FULL}).run()
-    assert (stage.finished, stage.left_out, stage.tally.untried) == (["a"], ["b"], 2)
-    assert stage.tally.exit_code() == 1
-
-
-def test_no_case_done_is_another_exit_code():
-    assert _Stage(faults={"a": ValueError()}).run("a").tally.exit_code() == 3
-
-
 def test_a_report_that_fails_is_told_and_its_case_stays_whole(capsys):
     stage = _Stage(report_faults={"a": ValueError("no picture")}).run("ab")
     assert stage.tally.whole == 2
     assert stage.tally.exit_code() == 1
     assert capsys.readouterr().err.startswith("ERROR a, report: ValueError: no picture")
-
-
-def test_an_interrupt_ends_the_batch_between_two_cases():
-    stage = _Stage(faults={"c": KeyboardInterrupt()}).run()
-    assert stage.finished == ["a", "b"]
-    assert stage.tally.exit_code() == 130
-    assert stage.tally.untried == 2
-
-
-def test_a_case_to_check_fails_only_a_strict_run():
-    tally = Tally()
-    tally.count({"verdict": "CHECK"})
-    assert (tally.exit_code(), tally.exit_code(strict=True)) == (0, 1)
 
 
 def test_the_next_case_is_opened_meanwhile_and_no_third_is_held():
@@ -186,25 +155,6 @@ def test_a_result_is_told_with_its_interval():
     volumes["TC"] = {"value": 31.0, "low": None, "high": None}
     record = {"case": "p1", "verdict": "PASS", "reasons": [], "volumes_ml": volumes}
     assert describe_result(record) == "p1  WT 84.1 [80.0-88.0] ml  TC 31.0   PASS"
-
-
-SECOND_INTERRUPT = """
-import os, signal, time
-from monai_kd.inference.running.batch import catch_first_interrupt
-try:
-    with catch_first_interrupt():
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(10)
-except KeyboardInterrupt:
-    os.kill(os.getpid(), signal.SIGINT)
-    print("closed in peace")
-"""
-
-
-def test_a_second_interrupt_does_not_disturb_the_end():
-    command = [sys.executable, "-c", SECOND_INTERRUPT]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    assert (done.stdout, done.stderr) == ("closed in peace\n", "")
 
 
 def test_the_interpreters_own_handler_returns_after_a_batch():

@@ -19,6 +19,7 @@ from monai_kd.inference.calibration import (
 )
 from monai_kd.inference.intervals import VolumeCase
 from tests.damage import corrupt
+from tests.inference.bundled import change_facts
 
 MODALITIES = ("t1ce", "t1", "t2", "flair")
 
@@ -39,20 +40,9 @@ def labelled(made, tmp_path):
 def gappy(bundle, made, tmp_path_factory):
     """A bundle that says that it was trained on cases with gaps, calibrated."""
     own = shutil.copytree(bundle, tmp_path_factory.mktemp("gappy") / "bundle")
-    file = own / "configs" / "metadata.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"modality_dropout": 0.5}))
+    change_facts(own, modality_dropout=0.5)
     assert cli.main(["calibrate", str(made), "--bundle", str(own), "--quiet"]) == 0
     return own
-
-
-@pytest.fixture
-def run(capsys):
-    def run(command, *words):
-        code = cli.main([command, *map(str, words)])
-        out, err = capsys.readouterr()
-        return code, out.splitlines(), err.splitlines()
-
-    return run
 
 
 def test_there_are_fifteen_subsets_and_the_whole_comes_first():

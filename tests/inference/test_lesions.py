@@ -96,8 +96,3 @@ def test_a_box_on_other_voxels_holds_the_lesion_and_stays_within(grid):
     low, high = np.array(lesion.box_voxels).T
     np.testing.assert_array_equal(low, [0, 2, 2])
     np.testing.assert_array_equal(high, [13, 9, 29])
-
-
-def test_a_lesion_goes_into_json(grid):
-    (lesion,) = find_lesions({"WT": _mask(((2, 2, 2), (6, 6, 6)))}, grid)
-    assert list(lesion.as_dict())[:3] == ["region", "box_voxels", "box_mm"]

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_prep import write_phantoms
 from data_prep.errors import DatasetError
 from monai_kd import cli
 from monai_kd.inference.budget import OWN_BYTES, USUAL_BYTES, check_need
@@ -90,16 +89,11 @@ def test_room_is_made_before_voxels_are_moved_and_only_then(inspection, student,
     assert len(asked) == times
 
 
-def test_broken_values_make_one_line_and_no_warning(bundle, made_case, tmp_path, capfd, recwarn):
-    scan = next(made_case.rglob("*_t2.nii.gz"))
+def test_broken_values_make_one_line_and_no_warning(bundle, one, out, capfd, recwarn):
+    scan = next(one.rglob("*_t2.nii.gz"))
     edit_voxels(scan, lambda voxels: voxels.astype("f4"))
     edit_header(scan, lambda header: header.__setitem__("scl_slope", 3e38))
-    words = [str(made_case), "-o", str(tmp_path / "out"), "--bundle", str(bundle), "--no-report"]
+    words = [str(one), "-o", str(out), "--bundle", str(bundle), "--no-report"]
     assert cli.main(["predict", *words]) == 3
     assert [line.split()[0] for line in capfd.readouterr().err.splitlines()] == ["ERROR"]
     assert not [warned for warned in recwarn if warned.category is RuntimeWarning]
-
-
-@pytest.fixture
-def made_case(tmp_path):
-    return write_phantoms(tmp_path / "cases", cases=1, size=32, workers=1)

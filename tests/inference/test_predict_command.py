@@ -1,7 +1,6 @@
 """The command as a person gives it: on small phantoms, with a student of random weights."""
 
 import gzip
-import json
 import shutil
 import signal
 import subprocess
@@ -13,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from data_prep import write_phantoms
-from monai_kd import cli
 from monai_kd.inference.results.result_files import read_record
 from monai_kd.inference.running import case_run
 from tests.damage import corrupt
+from tests.damage.command import ROOT, list_masks
+from tests.inference.bundled import change_facts
 
-ROOT = Path(__file__).parents[2]
 CASES = 4
 
 
@@ -35,24 +34,13 @@ def cases(made, tmp_path):
 
 
 @pytest.fixture
-def predict(bundle, out, capsys):
-    def predict(*arguments, report=False):
-        words = [str(word) for word in arguments]
-        fixed = ["-o", str(out), "--bundle", str(bundle), "--threads", "1"]
-        pages = [] if report else ["--no-report"]
-        code = cli.main(["predict", *words, *fixed, *pages])
-        captured = capsys.readouterr()
-        return code, captured.out.splitlines(), captured.err.splitlines()
-
-    return predict
+def predict(bundle, out, run):
+    fixed = ["-o", out, "--bundle", bundle, "--threads", "1", "--no-report"]
+    return lambda *words: run("predict", *fixed, *words)
 
 
 def _names(root):
     return sorted(path.name for path in root.glob("*/*"))
-
-
-def _masks(folder):
-    return sorted(path.name for path in folder.glob("*_seg.nii.gz"))
 
 
 def _stamps(folder):
@@ -62,35 +50,13 @@ def _stamps(folder):
 def test_every_case_gets_mask_and_record_and_the_folder_a_summary(predict, cases, out):
     code, told, faults = predict(cases)
     assert (code, faults) == (0, [])
-    assert _masks(out) == [f"{name}_seg.nii.gz" for name in _names(cases)]
+    assert list_masks(out) == _names(cases)
     assert all(read_record(out / f"{name}.json")["case"] == name for name in _names(cases))
     assert {"summary.csv", "index.html", "predict.log"} <= {path.name for path in out.iterdir()}
     assert len([line for line in told if " WT " in line]) == CASES
     assert len([line for line in told if "not calibrated" in line]) == 1
-
-
-def test_the_mapping_is_told_for_each_case(predict, cases):
-    _, told, _ = predict(next(cases.glob("HGG/*")))
-    name = next(cases.glob("HGG/*")).name
+    name = _names(cases)[0]
     assert f"{name}  t1ce t1 t2 flair found (BraTS 2017-2021)  1 mm" in told
-
-
-def test_a_report_is_written_unless_it_is_declined(predict, cases, out):
-    folder = next(cases.glob("LGG/*"))
-    assert predict(folder, report=True)[0] == 0
-    assert (out / f"{folder.name}_report.html").is_file()
-
-
-def test_a_bad_case_is_one_line_and_the_others_are_whole(predict, cases, out):
-    corrupt(cases, "BraTS19_PHANTOM_002_1", "zero-bytes")
-    code, _, faults = predict(cases)
-    assert code == 1
-    assert len(faults) == 1
-    assert faults[0].startswith("ERROR BraTS19_PHANTOM_002_1: ")
-    assert faults[0].endswith("0 bytes - copy or download it again [E102]")
-    assert len(_masks(out)) == CASES - 1
-    assert not (out / "BraTS19_PHANTOM_002_1.json").exists()
-    assert read_record(out / "left_out" / "BraTS19_PHANTOM_002_1.json")["verdict"] == "REFUSE"
 
 
 def test_a_traceback_is_in_the_log_and_with_debug_on_the_screen(predict, cases, out):
@@ -101,52 +67,35 @@ def test_a_traceback_is_in_the_log_and_with_debug_on_the_screen(predict, cases, 
     assert any("Traceback" in line for line in predict(cases, "--overwrite", "--debug")[2])
 
 
-def test_missing_sequences_are_refused_naming_what_is_there(predict, cases, out):
-    folder = next(cases.glob("HGG/*"))
-    scan = next(folder.glob("*_t1.nii.gz"))
-    code, _, faults = predict("--t1", scan)
-    assert code == 3
-    assert "t1 found, t1ce, t2, flair missing; this student needs t1ce, t1, t2, flair" in faults[0]
-    assert not _masks(out)
+@pytest.fixture
+def predict_with_gaps(own_bundle, out, run):
+    """By a student of modality dropout."""
+    change_facts(own_bundle, modality_dropout=0.3)
+    return lambda *words: run("predict", *words, "-o", out, "--bundle", own_bundle, "--no-report")
 
 
-def test_a_student_of_modality_dropout_takes_what_is_there(own_bundle, cases, out, capsys):
-    metadata = own_bundle / "configs" / "metadata.json"
-    content = json.loads(metadata.read_text()) | {"modality_dropout": 0.3}
-    metadata.write_text(json.dumps(content))
+def test_a_student_of_modality_dropout_takes_what_is_there(predict_with_gaps, cases, out):
     folder = next(cases.glob("HGG/*"))
     next(folder.glob("*_t2.nii.gz")).unlink()
-    options = ["-o", str(out), "--bundle", str(own_bundle), "--no-report"]
-    assert cli.main(["predict", str(folder), *options]) == 0
+    assert predict_with_gaps(folder)[0] == 0
     assert read_record(out / f"{folder.name}.json")["missing"] == ["t2"]
-    assert cli.main(["predict", str(folder), *options, "--strict", "--overwrite"]) == 1
-    assert "CHECK: t2 missing" in capsys.readouterr().out
+    code, told, _ = predict_with_gaps(folder, "--strict", "--overwrite")
+    assert code == 1
+    assert "CHECK: t2 missing" in told[-1]
 
 
 def test_a_sequence_that_was_empty_and_is_replaced_has_the_case_done_again(
-    own_bundle, cases, out, capsys
+    predict_with_gaps, cases, out
 ):
-    metadata = own_bundle / "configs" / "metadata.json"
-    content = json.loads(metadata.read_text()) | {"modality_dropout": 0.3}
-    metadata.write_text(json.dumps(content))
     folder = next(cases.glob("HGG/*"))
-    scan = next(folder.glob("*_t2.nii.gz"))
-    whole = scan.read_bytes()
     corrupt(cases, folder.name, "all-zero")
-    assert scan.read_bytes() == whole or _predict_again(own_bundle, folder, out) == 0
-    record = read_record(out / f"{folder.name}.json")
-    assert set(record["empty"]) | set(record["sequences"]) == {"t1ce", "t1", "t2", "flair"}
-    assert _predict_again(own_bundle, folder, out, "--continue") == 0
-    assert "whole, kept" in capsys.readouterr().out
-    empty = next(iter(record["empty"].values()))["file"]
-    shutil.copy(next(folder.glob("*_flair.nii.gz")), folder / empty)
-    _predict_again(own_bundle, folder, out, "--continue")
-    assert "done again" in capsys.readouterr().out
-
-
-def _predict_again(bundle, folder, out, *words):
-    options = ["-o", str(out), "--bundle", str(bundle), "--no-report", *words]
-    return cli.main(["predict", str(folder), *options])
+    assert predict_with_gaps(folder)[0] == 0
+    ((empty, known),) = read_record(out / f"{folder.name}.json")["empty"].items()
+    assert predict_with_gaps(folder, "--continue")[1][-1].endswith("whole, kept")
+    other = next(path for path in folder.glob("*.nii.gz") if f"_{empty}." not in path.name)
+    shutil.copy(other, folder / known["file"])
+    told = predict_with_gaps(folder, "--continue")[1]
+    assert any("done again" in line for line in told)
 
 
 def test_existing_results_are_refused_before_any_work(predict, cases, out):
@@ -209,7 +158,7 @@ def test_a_dry_run_refuses_what_the_run_would(predict, cases, out, monkeypatch):
 
 def test_shards_fill_one_folder_with_one_summary(predict, cases, out):
     assert [predict(cases, "--shard", f"{part}/3")[0] for part in (3, 1, 2)] == [0, 0, 0]
-    assert len(_masks(out)) == CASES
+    assert len(list_masks(out)) == CASES
     assert (out / "summary.csv").read_text().count("\n") == CASES + 1
 
 
@@ -230,21 +179,20 @@ def test_probabilities_and_labels_come_as_asked(predict, cases, out):
 
 
 @pytest.mark.parametrize("place", ["cases", "cases/out", "cases/HGG/../out"])
-def test_results_never_lie_among_the_scans(bundle, cases, place, capsys):
+def test_results_never_lie_among_the_scans(predict, cases, place):
     before = sorted(cases.rglob("*"))
-    words = ["predict", str(cases), "-o", str(cases.parent / place), "--bundle", str(bundle)]
-    assert cli.main(words) == 2
-    assert "lies in the input" in capsys.readouterr().err
+    code, _, (told,) = predict(cases, "-o", cases.parent / place)
+    assert code == 2
+    assert "lies in the input" in told
     assert sorted(cases.rglob("*")) == before
 
 
 @pytest.mark.parametrize("place", ["file", "file/below", "loop", "/proc/nowhere"])
-def test_an_output_that_cannot_be_a_folder_is_one_line(bundle, made, tmp_path, place, capsys):
+def test_an_output_that_cannot_be_a_folder_is_one_line(predict, made, tmp_path, place):
     (tmp_path / "file").touch()
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
-    words = ["predict", str(made), "-o", str(tmp_path / place), "--bundle", str(bundle)]
-    assert cli.main(words) == 2
-    assert capsys.readouterr().err.count("\n") == 1
+    code, _, faults = predict(made, "-o", tmp_path / place)
+    assert (code, len(faults)) == (2, 1)
 
 
 @pytest.mark.parametrize(
@@ -271,7 +219,7 @@ def test_a_full_disk_in_the_middle_leaves_whole_files_and_tries_no_more(
     assert code == 1
     assert "no space left" in faults[0]
     assert faults[1].startswith("2 of 4 cases were not tried")
-    assert len(_masks(out)) == 1
+    assert len(list_masks(out)) == 1
 
 
 def _start(made, out, bundle):
@@ -298,28 +246,5 @@ def test_an_interrupt_leaves_whole_files_one_line_and_its_exit_code(bundle, out,
     assert process.returncode == 130
     assert faults.count("\n") == 1
     assert "run the same command with --continue to resume" in faults
-    assert len(_masks(out)) == len(list(out.glob("*.json"))) < len(_names(scans))
+    assert len(list_masks(out)) == len(list(out.glob("*.json"))) < len(_names(scans))
     assert not list(out.glob(".*"))
-
-
-def test_a_killed_run_is_gone_on_with_and_nothing_whole_is_redone(bundle, out, scans, predict):
-    process = _start(scans, out, bundle)
-    _wait_for_a_result(process)
-    process.kill()
-    process.communicate()
-    whole = {path.stem for path in out.glob("*.json")}
-    before = _stamps(out)
-    code, told, _ = predict(scans, "--continue")
-    assert code == 0
-    assert all(f"{name}  whole, kept" in told for name in whole)
-    assert all(_stamps(out)[f"{name}_seg.nii.gz"] == before[f"{name}_seg.nii.gz"] for name in whole)
-    assert not list(out.glob(".*"))
-
-
-def test_the_console_starts_without_torch_or_monai():
-    slow = "{'torch', 'monai', 'openvino', 'matplotlib'}"
-    code = f"import sys, monai_kd.cli; print({slow} & {{*sys.modules}})"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "set()\n"

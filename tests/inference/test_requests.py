@@ -1,7 +1,5 @@
 """What is asked for is told from names alone, so most of these trees are of empty files."""
 
-import shutil
-
 import pytest
 
 from data_prep import DatasetError, write_phantoms
@@ -9,7 +7,6 @@ from data_prep.checks import inspect_case
 from data_prep.layouts.loose import name_sequence
 from data_prep.rules import Rule
 from monai_kd.inference.requests.requests import describe_request, find_requests
-from tests.damage import corrupt
 
 FOUR = ("t1ce", "t1", "t2", "flair")
 
@@ -57,13 +54,6 @@ def test_equal_names_in_different_folders_are_refused_naming_both(tmp_path, othe
     assert all(str(place) in str(error.value) for place in places)
 
 
-def test_one_name_in_two_grades_is_refused_before_any_work(tmp_path):
-    _case(tmp_path / "HGG", "x")
-    _case(tmp_path / "LGG", "x")
-    with pytest.raises(DatasetError, match="two cases are called x"):
-        find_requests([tmp_path])
-
-
 def test_a_case_that_lacks_a_sequence_is_kept_with_those_it_has(tmp_path):
     _case(tmp_path, "p1", ("t1ce", "t1"))
     _case(tmp_path, "p2")
@@ -71,21 +61,6 @@ def test_a_case_that_lacks_a_sequence_is_kept_with_those_it_has(tmp_path):
     assert tuple(partial.case.images) == ("t1ce", "t1")
     assert tuple(whole.case.images) == FOUR
     assert not partial.findings
-
-
-def test_a_sequence_given_twice_is_an_error_of_its_case_alone(tmp_path):
-    (_case(tmp_path, "p1") / "p1_t2.nii").touch()
-    _case(tmp_path, "p2")
-    spoilt, sound = find_requests([tmp_path])
-    assert [finding.rule for finding in spoilt.findings] == [Rule.GIVEN_TWICE]
-    assert not sound.findings
-
-
-@pytest.mark.parametrize("layout", ["brats2019", "brats2023", "msd", "nnunet", "bids"])
-def test_every_layout_of_phantoms_is_requested_whole(tmp_path, layout):
-    write_phantoms(tmp_path, cases=2, size=32, layout=layout, workers=1)
-    requests = find_requests([tmp_path])
-    assert [set(request.case.images) for request in requests] == [set(FOUR)] * 2
 
 
 def test_a_4d_file_is_a_case_whose_channels_come_from_the_declaration_above(tmp_path):
@@ -149,22 +124,6 @@ def test_files_by_option_are_called_after_what_they_share(tmp_path, stems, name)
     (request,) = find_requests([], files=files)
     assert request.name == name
     assert tuple(request.case.images) == ("t1ce", "t1")
-
-
-def test_a_link_to_itself_a_missing_folder_and_an_empty_one_are_refused(tmp_path):
-    (tmp_path / "loop").symlink_to(tmp_path / "loop")
-    (tmp_path / "empty").mkdir()
-    for name in ("loop", "absent", "empty"):
-        with pytest.raises(DatasetError, match=name):
-            find_requests([tmp_path / name])
-
-
-def test_a_misspelt_file_leaves_its_case_with_three_sequences(tmp_path):
-    made = write_phantoms(tmp_path / "made", cases=1, size=32, workers=1)
-    corrupt(made, "BraTS19_PHANTOM_001_1", "misspelt")
-    (request,) = find_requests([made])
-    assert set(request.case.images) == {"t1ce", "t1", "flair"}
-    shutil.rmtree(made)
 
 
 def test_a_folder_beside_those_of_cases_is_never_passed_over_in_silence(tmp_path):

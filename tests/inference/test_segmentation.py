@@ -19,6 +19,7 @@ from monai_kd.inference.runtimes.choice import open_runtime
 from monai_kd.inference.runtimes.runtime import Runtime
 from monai_kd.inference.segmenting.segmentation import Segmentation, write_label
 from monai_kd.inference.student import Student, read_student
+from tests.acceptance.storage import measure_dice
 from tests.inference.bundled import segment_in_monai
 from tests.inference.segmented import segment_case
 
@@ -53,14 +54,6 @@ def segment(inspect: Inspect, student: Student, runtime: Runtime, tmp_path: Path
         return segment_case(inspect(tmp_path), student, runtime)
 
     return segment
-
-
-def dice(one: np.ndarray, other: np.ndarray) -> float:
-    scores = [
-        2 * ((one == v) & (other == v)).sum() / ((one == v).sum() + (other == v).sum())
-        for v in (1, 2, 3)
-    ]
-    return float(min(scores))
 
 
 AFFINES = {
@@ -125,7 +118,7 @@ def test_sequence_of_its_own_spacing_is_resampled(
     affine = images["t2"].affine @ np.diag([1, 1, 0.5, 1])
     affine[:3, 3] -= images["t2"].affine[:3, 2] / 4
     mixed = segment(images | {"t2": nibabel.Nifti1Image(fine, affine)})
-    assert dice(mixed.label, straight.label) > 0.9
+    assert measure_dice(mixed.label, straight.label) > 0.9
 
 
 def test_regions_lie_on_their_grid(straight: Segmentation) -> None:

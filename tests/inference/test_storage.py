@@ -1,6 +1,6 @@
 """However a scan is stored, the mask is the same one and lies on its voxels, codes kept."""
 
-import json
+from collections.abc import Callable
 from pathlib import Path
 
 import nibabel
@@ -9,7 +9,6 @@ import pytest
 
 from data_prep.brats.sequences import SEQUENCES
 from data_prep.case import Dataset
-from monai_kd import cli
 from monai_kd.inference.runtimes.choice import open_runtime
 from monai_kd.inference.student import read_student
 from tests.acceptance.storage import (
@@ -26,6 +25,7 @@ from tests.acceptance.storage import (
 )
 
 Image = nibabel.Nifti1Image
+Run = Callable[..., tuple[int, list[str], list[str]]]
 TURNS = [((0, -1), (1, 1), (2, 1)), ((1, -1), (2, 1), (0, -1)), ((2, -1), (1, -1), (0, 1))]
 
 
@@ -53,35 +53,15 @@ def upright(images: dict[str, Image], predict: Segmenter) -> np.ndarray:
 
 @pytest.mark.parametrize("name", STORAGES)
 def test_same_voxels_give_the_same_mask_under_the_same_codes(
-    name: str,
-    images: dict[str, Image],
-    predict: Segmenter,
-    upright: np.ndarray,
+    name: str, images: dict[str, Image], predict: Segmenter, upright: np.ndarray
 ) -> None:
     place = predict.folder / name.replace(" ", "")
     place.mkdir()
-    files = {
-        sequence: STORAGES[name](image, place / sequence) for sequence, image in images.items()
-    }
+    files = {kind: STORAGES[name](image, place / kind) for kind, image in images.items()}
     mask = predict(files)
     assert keeps_place(mask, files["t1ce"])
     assert (int(mask.header["qform_code"]), int(mask.header["sform_code"])) == (2, 3)
     assert measure_dice(np.asarray(mask.dataobj), upright) >= 0.99
-
-
-@pytest.mark.parametrize("turn", TURNS)
-def test_codes_survive_any_order_of_axes(
-    turn: tuple[tuple[int, int], ...],
-    images: dict[str, Image],
-    predict: Segmenter,
-    upright: np.ndarray,
-) -> None:
-    turned = {name: mark(image.as_reoriented(np.array(turn))) for name, image in images.items()}
-    files = {name: save(image, predict.folder / name) for name, image in turned.items()}
-    mask = predict(files)
-    assert keeps_place(mask, files["t1ce"])
-    back = nibabel.as_closest_canonical(mask)
-    assert measure_dice(np.asarray(back.dataobj), upright) >= 0.99
 
 
 @pytest.mark.parametrize("turn", TURNS)
@@ -110,51 +90,27 @@ def test_voxels_between_voxels_give_the_same_mask_where_both_are(
     assert measure_dice(np.asarray(mask.dataobj)[shared], upright) >= 0.97
 
 
-def _command(trained_bundle: Path, out: Path, *words: str | Path) -> int:
-    fixed = ["-o", out, "--bundle", trained_bundle, "--no-report", "--threads", "1"]
-    return cli.main(["predict", *map(str, [*words, *fixed])])
-
-
-def test_paths_with_spaces_and_of_any_script_come_through(
-    images: dict[str, Image], trained_bundle: Path, upright: np.ndarray, tmp_path: Path
-) -> None:
-    folder = tmp_path / "chora Żółć 1" / "患者 مريض"
-    folder.mkdir(parents=True)
-    for name, image in images.items():
-        save(image, folder / f"患者 مريض_{name}", ".nii.gz")
-    out = tmp_path / "résultats finaux"
-    assert _command(trained_bundle, out, folder) == 0
-    mask = nibabel.load(out / "患者 مريض_seg.nii.gz")
-    assert measure_dice(np.asarray(mask.dataobj), upright) >= 0.99
-    record = json.loads((out / "患者 مريض.json").read_text(encoding="utf-8"))
-    assert record["sequences"]["t2"]["file"] == "患者 مريض_t2.nii.gz"
-
-
-def test_pairs_are_found_in_a_folder_named_by_either_half_and_known_again(
-    images: dict[str, Image], trained_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture
-) -> None:
+@pytest.fixture
+def pairs(images: dict[str, Image], tmp_path: Path) -> dict[str, Path]:
+    """The files of one case, by either half of a pair."""
     folder, store = tmp_path / "cases" / "A", STORAGES["pair of .hdr and .img"]
     folder.mkdir(parents=True)
-    files = {name: store(images[name], folder / f"A_{name}") for name in SEQUENCES}
-    out, told = tmp_path / "out", tmp_path / "told"
-    assert _command(trained_bundle, out, folder.parent) == 0
-    assert _command(trained_bundle, out, folder.parent, "--continue") == 0
-    assert "A  whole, kept" in capsys.readouterr().out
-    words = [word for name, file in files.items() for word in (f"--{name}", file)]
-    assert _command(trained_bundle, told, *words) == 0
-    masks = [(place / "A_seg.nii.gz").read_bytes() for place in (out, told)]
+    return {name: store(images[name], folder / f"A_{name}") for name in SEQUENCES}
+
+
+def test_pairs_are_found_in_a_folder_named_by_either_half_and_known_again_until_changed(
+    pairs: dict[str, Path], trained_bundle: Path, tmp_path: Path, run: Run
+) -> None:
+    out, cases = tmp_path / "out", tmp_path / "cases"
+    fixed = ("--bundle", trained_bundle, "--no-report", "--threads", "1")
+    assert run("predict", cases, "-o", out, *fixed)[0] == 0
+    assert "A  whole, kept" in run("predict", cases, "-o", out, "--continue", *fixed)[1]
+    words = [word for name, file in pairs.items() for word in (f"--{name}", file)]
+    assert run("predict", *words, "-o", tmp_path / "told", *fixed)[0] == 0
+    masks = [(tmp_path / place / "A_seg.nii.gz").read_bytes() for place in ("out", "told")]
     assert masks[0] == masks[1]
-
-
-def test_a_pair_whose_voxels_have_changed_is_done_again(
-    images: dict[str, Image], trained_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture
-) -> None:
-    folder, store = tmp_path / "cases" / "A", STORAGES["pair of .hdr and .img"]
-    folder.mkdir(parents=True)
-    files = {name: store(images[name], folder / f"A_{name}") for name in SEQUENCES}
-    assert _command(trained_bundle, tmp_path / "out", folder) == 0
-    voxels = bytearray(files["t2"].read_bytes())
+    voxels = bytearray(pairs["t2"].read_bytes())
     voxels[len(voxels) // 2] ^= 1
-    files["t2"].write_bytes(voxels)
-    assert _command(trained_bundle, tmp_path / "out", folder, "--continue") == 0
-    assert "A  done again: A_t2.hdr has changed" in capsys.readouterr().out
+    pairs["t2"].write_bytes(voxels)
+    told = run("predict", cases, "-o", out, "--continue", *fixed)[1]
+    assert "A  done again: A_t2.hdr has changed" in told

@@ -1,7 +1,9 @@
 """What a run tells of how sure it is, and of windows it had to take."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -10,7 +12,6 @@ import pytest
 from data_prep.case import Dataset
 from data_prep.checks import Inspection
 from data_prep.scans import read_scan
-from monai_kd import cli
 from monai_kd.inference.judging.judging import judge_windows
 from monai_kd.inference.runtimes.choice import open_runtime
 from monai_kd.inference.runtimes.runtime import Runtime
@@ -19,6 +20,9 @@ from monai_kd.inference.segmenting.agreement import join_opinions
 from monai_kd.inference.segmenting.segmentation import Segmentation, write_uncertainty
 from monai_kd.inference.student import Student, read_student
 from tests.inference.segmented import segment_case
+
+Run = Callable[..., tuple[int, list[str], list[str]]]
+Predict = Callable[..., tuple[Path, dict[str, Any]]]
 
 
 @pytest.fixture(scope="module")
@@ -80,28 +84,29 @@ def test_a_brain_seen_in_parts_is_to_be_checked(
     assert not list(judge_windows("case", found))
 
 
-def _predict(dataset: Dataset, bundle: Path, out: Path, *words: str) -> dict:
+@pytest.fixture
+def predict(dataset: Dataset, trained_bundle: Path, tmp_path: Path, run: Run) -> Predict:
+    """Segment the first phantom; return folder and record of the result."""
     folder = dataset.cases[0].images["t1ce"].path.parent
-    fixed = ["-o", str(out), "--bundle", str(bundle), "--threads", "1"]
-    assert cli.main(["predict", str(folder), *fixed, *words]) == 0
-    return json.loads((out / f"{folder.name}.json").read_text())
+    fixed = ("-o", tmp_path / "out", "--bundle", trained_bundle, "--threads", "1")
+
+    def predict(*words: str) -> tuple[Path, dict[str, Any]]:
+        assert run("predict", folder, *fixed, *words)[0] == 0
+        return tmp_path / "out", json.loads((tmp_path / "out" / f"{folder.name}.json").read_text())
+
+    return predict
 
 
-def test_uncertainty_is_written_and_told_if_asked_for(
-    dataset: Dataset, trained_bundle: Path, tmp_path: Path
-) -> None:
-    record = _predict(dataset, trained_bundle, tmp_path / "out", "--uncertainty")
-    assert (tmp_path / "out" / record["uncertainty"]["file"]).is_file()
-    page = (tmp_path / "out" / f"{record['case']}_report.html").read_text()
-    assert "Uncertainty <input" in page
-    assert not list((tmp_path / "out").glob("*_probability.nii.gz"))
+def test_uncertainty_is_written_and_told_if_asked_for(predict: Predict) -> None:
+    out, record = predict("--uncertainty")
+    assert (out / record["uncertainty"]["file"]).is_file()
+    assert "Uncertainty <input" in (out / f"{record['case']}_report.html").read_text()
+    assert not list(out.glob("*_probability.nii.gz"))
 
 
-def test_lesions_always_have_a_confidence_and_boxes_in_the_mask(
-    dataset: Dataset, trained_bundle: Path, tmp_path: Path
-) -> None:
-    record = _predict(dataset, trained_bundle, tmp_path / "out", "--no-report")
-    mask = np.asarray(nibabel.load(tmp_path / "out" / f"{record['case']}_seg.nii.gz").dataobj)
+def test_lesions_always_have_a_confidence_and_boxes_in_the_mask(predict: Predict) -> None:
+    out, record = predict("--no-report")
+    mask = np.asarray(nibabel.load(out / f"{record['case']}_seg.nii.gz").dataobj)
     largest = max(record["lesions"], key=lambda lesion: lesion["volume_ml"])
     inside = tuple(slice(low, high) for low, high in largest["box_voxels"])
     assert all(0.5 < lesion["confidence"] <= 1 for lesion in record["lesions"])

@@ -14,6 +14,7 @@ from data_prep.checks.contrast import contrast_faults
 from data_prep.findings import Finding
 from data_prep.layouts import find_dataset
 from data_prep.rules import Rule
+from data_prep.scans.crop import find_box
 from monai_kd.inference.judging.twins import Twins
 from monai_kd.inference.judging.verdict import CHECK, judge
 from tests.damage import corrupt
@@ -114,13 +115,9 @@ def test_a_rotated_sequence_is_told_and_one_1_mm_away_is_not(phantom):
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_a_brain_cut_in_half_is_told_and_a_tight_box_is_not(phantom, axis):
     half = {name: np.split(voxels, 2, axis=axis)[0] for name, voxels in phantom.items()}
-    box = tuple(slice(low, high + 1) for low, high in _bounds(phantom["t1"]))
+    box = find_box([phantom["t1"]])
     assert "W216" in _codes(inspect(half))
     assert _is_passed({name: voxels[box] for name, voxels in phantom.items()})
-
-
-def _bounds(voxels):
-    return np.stack([np.argwhere(voxels).min(axis=0), np.argwhere(voxels).max(axis=0)], axis=1)
 
 
 def test_noise_and_a_speck_are_no_brain(phantom):
@@ -152,11 +149,7 @@ def test_notes_pass_and_labels_are_not_judged(phantom):
     [
         ("all-zero", "CHECK", "E303"),
         ("constant", "CHECK", "E304"),
-        ("same-modality", "REFUSE", "E305"),
         ("nan", "REFUSE", "E301"),
-        ("bit-rot", "REFUSE", "E103"),
-        ("skull-on", "CHECK", "W312"),
-        ("thick-slices", "CHECK", "W209"),
         ("outlier", "PASS", "N310"),
     ],
 )

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from data_prep.brats.looks import ABNORMAL, ORGAN, choose_look
-from data_prep.dicom.files import load_extra, printable
+from data_prep.dicom.files import printable
 from data_prep.dicom.series import Series
-from data_prep.errors import DatasetError
+from data_prep.errors import DatasetError, load_extra
 from data_prep.files import write_bytes
 from data_prep.schemes import LabelScheme
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -37,10 +37,6 @@ class Lesion:
     centre_mm: tuple[float, float, float]
     volume_ml: float
     confidence: float | None
-
-    def as_dict(self) -> dict[str, object]:
-        """As the record of a case holds it."""
-        return asdict(self)
 
 
 def find_lesions(

@@ -4,6 +4,7 @@ import platform
 import re
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 from math import isfinite
 from pathlib import Path, PurePosixPath
@@ -47,7 +48,7 @@ def build_record(result: CaseResult, *, runtime: Runtime, scheme: LabelScheme) -
         },
         "agreement": {name: result.agreement.get(name) for name in volumes},
         "expected_dice": {name: trusts[name].dice if name in trusts else None for name in volumes},
-        "lesions": [lesion.as_dict() for lesion in result.lesions],
+        "lesions": [asdict(lesion) for lesion in result.lesions],
         "grid": {
             "shape": list(segmentation.label.shape),
             "affine": segmentation.reference.affine.tolist(),

@@ -54,13 +54,13 @@ class Tally:
 
 @dataclass(frozen=True)
 class Batch:
-    """`finish` each case and, after its record is there, do `afterwards`.
+    """`finish` each case and, after its record is there, do what comes `afterwards`.
 
     A case that fails goes to `leave_out`, and the others go on.
     """
 
     finish: Finish
-    afterwards: Afterwards
+    afterwards: Afterwards | None
     leave_out: Callable[[str, Exception], None]
     tally: Tally
     screen: Screen
@@ -99,7 +99,8 @@ class Batch:
                 opened.close()
             return is_full(error)
         try:
-            self.afterwards(opened, record)
+            if self.afterwards is not None:
+                self.afterwards(opened, record)
         except Exception as error:
             self.tally.reports_failed += 1
             self.screen.complain(write_line(explain(error, f"{request.name}, report")), error)

@@ -132,7 +132,7 @@ def _segment(options: argparse.Namespace, job: Job, requests: Sequence[Request])
         run = replace(_open_run(options, job, screen, most_bytes), twins=twins)
         Batch(
             run,
-            _choose_report(job) if job.reports else _no_report,
+            _choose_report(job) if job.reports else None,
             lambda name, error: leave_out_case(
                 error, files=job.files_of(name), student=job.student, screen=screen
             ),
@@ -164,10 +164,6 @@ def _write_report(
         if opened.coregistration is not None:
             paths |= write_registered(opened.coregistration, Path(staging))
         write_page(files.record, images=paths, label=files.label, output=files.report)
-
-
-def _no_report(opened: OpenedCase, record: dict[str, Any]) -> None:
-    """Write nothing."""
 
 
 def _close(options: argparse.Namespace, job: Job, tally: Tally, screen: Screen) -> int:
