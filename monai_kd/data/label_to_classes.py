@@ -7,6 +7,8 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
+from monai_kd.data.label_to_regions import make_unknown, unite
+
 
 class LabelToClassesd(MapTransform):  # type: ignore[misc]  # MONAI is untyped to us
     """Turn a label (1 X Y Z) of a data set's values into numbers of classes, from 0.
@@ -33,16 +35,14 @@ class LabelToClassesd(MapTransform):  # type: ignore[misc]  # MONAI is untyped t
         """Return the case with numbers of classes in the place of each label."""
         case = dict(data)
         for key in self.keys:
-            case[key] = self._number(case[key]) if key in case else self._make_unknown(case)
+            if key in case:
+                case[key] = self._number(case[key])
+            else:
+                case[key] = make_unknown(case, self.keys, image_key=self.image_key, channels=1)
         return case
 
     def _number(self, label: torch.Tensor) -> torch.Tensor:
         classes = torch.zeros_like(label, dtype=torch.float32)
         for number, values in enumerate(self.classes.values()):
-            for value in values:
-                classes[label == value] = number
+            classes[unite(label, values)] = number
         return classes
-
-    def _make_unknown(self, case: Mapping[Hashable, Any]) -> torch.Tensor:
-        image: torch.Tensor = case[self.image_key]
-        return image.new_full((1, *image.shape[1:]), -1.0, dtype=torch.float32)

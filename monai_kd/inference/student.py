@@ -62,8 +62,7 @@ class Student:
     @property
     def outputs(self) -> tuple[str, ...]:
         """What it finds, for people: the widest first, the background left out."""
-        found = {name: values for name, values in self.task.outputs.items() if values != (0,)}
-        return tuple(sorted(found, key=lambda name: -len(found[name])))
+        return tuple(sorted(self.task.scored, key=lambda name: -len(self.task.outputs[name])))
 
     @property
     def has_known_looks(self) -> bool:
